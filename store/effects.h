@@ -1,0 +1,35 @@
+// What leaves the ledger besides answers: what the dispatcher has to know of sessions that are due and of their owners.
+// Handed over only after the transaction that made it true is durable.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lifecycle/session.h"
+
+namespace tidemark::store {
+
+// The oldest segment that its provider doesn't have: the only one that an attempt could take.
+struct Head {
+  uid_t uid = 0;
+  std::string session;
+  lifecycle::SessionId session_id = 0;
+  bool due = false;        // there is such a segment, it is due and no attempt is out
+  bool stuck = false;      // it is stuck: no attempt by itself
+  bool in_flight = false;  // an attempt is out
+  bool sealed = false;
+  lifecycle::AgentId owner = 0;  // 0 = ownerless, and no current agent to adopt it
+  lifecycle::Utc began_at{};     // oldest first
+  lifecycle::Steady next_attempt{};
+};
+
+struct Effects {
+  std::vector<Head> heads;               // each session at most once, as it stands after the batch
+  std::vector<lifecycle::Agent> agents;  // whose registration or loss changed, and the owners of `heads`
+
+  bool empty() const { return heads.empty() && agents.empty(); }
+};
+
+}  // namespace tidemark::store

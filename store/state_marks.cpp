@@ -1,0 +1,100 @@
+// Marking: the path that has to be fast. A mark of a session in memory is one appended row.
+#include "store/state.h"
+
+namespace tidemark::store {
+
+using lifecycle::AgentPointer;
+using lifecycle::Completed;
+using lifecycle::KnownTurn;
+using lifecycle::Session;
+
+Outcome<Completed> State::apply(const Complete& command) {
+  Resident* found = find(command.uid, command.session);
+  const UserPolicy& policy = policies_.of(command.uid);
+  const bool above_limit = (!found || !found->session.dirty()) && counts_[command.uid].dirty >= policy.dirty_sessions_max;
+  const auto too_many_dirty = [&] {
+    return Refused{Refusal::limit,
+                   "too many sessions have uncommitted turns: at most " + std::to_string(policy.dirty_sessions_max) +
+                       " a user; commit or forget some first",
+                   "dirty_sessions_per_user"};
+  };
+  // A refused mark leaves nothing behind, not even its session.
+  if (!found && above_limit && !command.ephemeral) return too_many_dirty();
+  Resident& resident = found ? *found : create(command.uid, command.session);
+  Session& session = resident.session;
+  const KnownTurn* known = command.turn.empty() ? nullptr : resident.turns.find(turn_key(command.turn));
+  if (!known && command.ephemeral) {
+    // Never committable, and by its id never to become so.
+    if (!command.turn.empty()) {
+      touch(resident);
+      if (session.end_turn(command.turn)) rows_.delete_open_turn(session.id, command.turn);
+      remember_turn(resident, command.turn, {session.generation, true}, true);
+      derive(resident);
+    }
+    return Completed{session.generation, false, false, false};
+  }
+  if (known) return session.complete(nullptr, known, policy.commit, now_);
+  if (above_limit) return too_many_dirty();
+  if (static_cast<std::int64_t>(session.segments.size()) >= policy.segments_max) {
+    return Refused{Refusal::limit,
+                   "the session has too many uncommitted segments: at most " + std::to_string(policy.segments_max) +
+                       "; see what its oldest one waits for",
+                   "segments_per_session"};
+  }
+  const AgentPointer named =
+      command.agent.empty() ? nullptr : agents_.find_or_create(command.uid, command.agent, now_.utc);
+  touch(resident);
+  const std::size_t segments_before = session.segments.size();
+  const bool was_open = !session.open_turns.empty() && !command.turn.empty() && session.end_turn(command.turn);
+  if (was_open) rows_.delete_open_turn(session.id, command.turn);
+  const Completed completed = session.complete(named, nullptr, policy.commit, now_);
+  MarkRow mark;
+  mark.mark_id = ++last_mark_;
+  mark.session_id = session.id;
+  mark.generation = completed.generation;
+  mark.agent_id = session.agent ? session.agent->id : 0;
+  mark.turn = command.turn;
+  mark.at = now_.utc;
+  rows_.insert_mark(mark);
+  resident.last_mark = mark.mark_id;
+  if (!command.turn.empty()) remember_turn(resident, command.turn, {completed.generation, false}, false);
+  if (completed.fell_due) {
+    changed(resident);
+  } else if (was_open || session.segments.size() != segments_before) {
+    derive(resident);
+  }
+  return completed;
+}
+
+Outcome<Nothing> State::apply(const BeginTurn& command) {
+  Resident& resident = find_or_create(command.uid, command.session);
+  Session& session = resident.session;
+  if (resident.turns.find(turn_key(command.turn))) return Nothing{};
+  if (session.open_turns.size() >= open_turns_max) {
+    return Refused{
+        Refusal::limit,
+        "the session has too many open turns: at most " + std::to_string(open_turns_max) + "; complete or cancel some",
+        "open_turns_per_session"};
+  }
+  touch(resident);
+  const AgentPointer named =
+      command.agent.empty() ? nullptr : agents_.find_or_create(command.uid, command.agent, now_.utc);
+  if (session.begin_turn(command.turn, named, now_)) {
+    rows_.insert_open_turn(session.id, session.open_turns.back());
+    derive(resident);
+  }
+  return Nothing{};
+}
+
+Outcome<Nothing> State::apply(const CancelTurn& command) {
+  Resident& resident = find_or_create(command.uid, command.session);
+  Session& session = resident.session;
+  if (resident.turns.find(turn_key(command.turn))) return Nothing{};
+  touch(resident);
+  if (session.end_turn(command.turn)) rows_.delete_open_turn(session.id, command.turn);
+  remember_turn(resident, command.turn, {session.generation, true}, true);
+  derive(resident);
+  return Nothing{};
+}
+
+}  // namespace tidemark::store
