@@ -1,0 +1,23 @@
+// Between the ledger's values and the protocol's messages.
+#pragma once
+
+#include <string>
+
+#include "ipc/messages.h"
+#include "store/commands.h"
+
+namespace tidemark::daemon {
+
+// A commit key as the UUID that it is; empty for none.
+std::string key_text(const lifecycle::Key& key);
+
+// "30 s", "1500 ms", "2 min": for people.
+std::string duration_text(lifecycle::Milliseconds duration);
+
+ipc::Error error_of(const store::Refused& refused);
+ipc::SessionStatusResult status_of(const store::SessionView& view);
+ipc::SessionSummary summary_of(const store::SessionView& view);
+ipc::CommitRecord record_of(const store::AttemptRow& row);
+store::ListFilter filter_of(ipc::ListFilter filter);
+
+}  // namespace tidemark::daemon

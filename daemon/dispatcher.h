@@ -1,0 +1,163 @@
+// The dispatcher: decides which attempt begins when, asks agents, and brings what they say back to the ledger. It holds
+// no truth of its own: what is due comes from the ledger's effects, who is there from the connections; every attempt is
+// journaled by a command before its agent hears of it, and every outcome goes back as a command.
+//
+// One attempt in flight a session (by name: one that runs on unheeded after a forget counts), `max_in_flight` an agent.
+// I/O thread only.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "daemon/config.h"
+#include "daemon/presence.h"
+#include "ipc/messages.h"
+#include "store/ledger.h"
+
+namespace tidemark::daemon {
+
+class Dispatcher {
+ public:
+  // `config` and `clients` outlive it; `set_ledger` follows before anything else.
+  Dispatcher(boost::asio::io_context& context, const Config& config, Clients& clients);
+  ~Dispatcher();
+  Dispatcher(const Dispatcher&) = delete;
+  Dispatcher& operator=(const Dispatcher&) = delete;
+  void set_ledger(store::Ledger& ledger) { ledger_ = &ledger; }
+
+  // What the ledger has told; before the answers of the same batch.
+  void on_effects(const store::Effects& effects);
+  // The same batch's answers have been given: agents that nobody turned out to need are let go.
+  void after_answers(const store::Effects& effects);
+
+  // ---- agents (dispatcher_agents.cpp)
+  struct Registration {
+    ClientId client = 0;
+    std::string session;  // empty = none
+    bool serves = true;
+    bool serves_orphans = false;
+    std::int64_t max_in_flight = 4;
+  };
+  // The ledger has journaled a registration.
+  void on_registered(const Registration& registration, const store::Registered& registered);
+  void on_unregistered(uid_t uid, const std::string& agent);
+  void on_client_closed(ClientId client);
+  // Something came in from this client.
+  void on_heard(const Client& client);
+  // The attempt is alive: its timeout starts again. Nothing happens for one that isn't out, or another user's.
+  void on_progress(uid_t uid, lifecycle::CommitId commit);
+  std::int64_t agents_online(std::optional<uid_t> uid) const;
+  // Names of the agents that this client serves.
+  std::vector<std::string> served_by(ClientId client) const;
+
+  // ---- callers that wait for a boundary (dispatcher_waits.cpp)
+  // Whether a commit of that session would have to wait its turn.
+  bool busy(uid_t uid, std::string_view session) const;
+  // Queues the caller; `timeout` empty = no limit. wait->done is called exactly once, never from inside this call.
+  void enqueue(std::shared_ptr<Wait> wait, std::optional<lifecycle::Milliseconds> timeout);
+  // Ends a wait before its time; whatever is out goes on.
+  void finish(const std::shared_ptr<Wait>& wait, ipc::Outcome outcome);
+
+  // All that is due, and idle, now: what the daemon still tries when it stops.
+  std::vector<std::pair<uid_t, std::string>> due_sessions() const;
+  // From now on nothing is begun by itself and nobody is taken for lost: the daemon stops.
+  void stop_by_itself() { stopping_ = true; }
+
+ private:
+  struct NameKey {
+    uid_t uid;
+    std::string name;
+    auto operator<=>(const NameKey&) const = default;
+  };
+  struct NameHash {
+    std::size_t operator()(const NameKey& key) const noexcept {
+      return std::hash<std::string>()(key.name) ^ (static_cast<std::size_t>(key.uid) * 0x9e3779b97f4a7c15ULL);
+    }
+  };
+  // An attempt that is out.
+  struct Out {
+    uid_t uid = 0;
+    std::string session;
+    lifecycle::CommitId commit = 0;
+    lifecycle::Key key{};
+    lifecycle::Generation start = 0, end = 0;
+    lifecycle::AgentId asked = 0;
+    std::int64_t epoch = 0;  // of the registration that was asked: whose slot it takes
+    ClientId client = 0;
+    std::unique_ptr<boost::asio::steady_timer> timeout;
+  };
+
+  // dispatcher.cpp
+  SessionRecord* find(uid_t uid, const std::string& name);
+  SessionRecord& record_of(uid_t uid, const std::string& name);
+  void drop_if_unneeded(SessionRecord& record);
+  void drop_if_unneeded(Owner& owner);
+  void set_owner(SessionRecord& record, lifecycle::AgentId id);
+  void on_head(const store::Head& head);
+  // Puts the session where its head says it belongs: ready, backing off, or nowhere; and begins what can be begun.
+  void place(SessionRecord& record);
+  void unplace(SessionRecord& record);
+  void pump(Owner& owner);
+  // Who is to be asked for the owner's work in that session now; null = nobody can be.
+  Owner* target_of(Owner& owner, const SessionRecord& record);
+  bool anybody_could(Owner& owner, const SessionRecord& record);
+  void begin(SessionRecord& record, Owner& target);
+  void on_begun(uid_t uid, const std::string& session, lifecycle::AgentId asked, std::int64_t epoch,
+                store::Outcome<store::BeginAttempt::Result> outcome);
+  void ask(SessionRecord& record, Owner& target, const store::BeginAttempt::Result& begun);
+  void on_answer(lifecycle::CommitId commit, uid_t uid, const std::string& session, const lifecycle::Key& key,
+                 const ipc::Answer<ipc::AgentCommitResult>& answer);
+  void on_timeout(lifecycle::CommitId commit);
+  void end(lifecycle::CommitId commit, store::AttemptEnd how, const std::string& error);
+  void submit_end(const Out& out, store::AttemptEnd how, const std::string& error);
+  void on_ended(const Out& out, store::AttemptEnd how, const std::string& error,
+                store::Outcome<store::EndAttempt::Result> outcome);
+  void release_slot(lifecycle::AgentId asked, std::int64_t epoch);
+  void arm_timeout(Out& out);
+  void arm_backoff();
+  double chance();
+  lifecycle::Key new_key();
+
+  // dispatcher_agents.cpp
+  void set_facts(const lifecycle::Agent& facts);
+  void go_offline(Owner& owner, const std::string& why);
+  void start_grace(Owner& owner);
+  void kick(Owner& owner);
+  void serve_group(Owner& member);
+  void suspect(Owner& owner);
+  void end_attempts_of(const Owner& owner, const std::string& why);
+
+  // dispatcher_waits.cpp
+  void advance(SessionRecord& record);
+  void start(SessionRecord& record, const std::shared_ptr<Wait>& wait);
+  void step(SessionRecord& record, const std::shared_ptr<Wait>& wait);
+  void on_attempt_ended(SessionRecord& record, const Out& out, store::AttemptEnd how, const std::string& error,
+                        const store::Marks& marks);
+  void release(const std::shared_ptr<Wait>& wait);
+  void finish(const std::shared_ptr<Wait>& wait, WaitResult result);
+
+  boost::asio::io_context& context_;
+  const Config& config_;
+  Clients& clients_;
+  store::Ledger* ledger_ = nullptr;
+  std::unordered_map<NameKey, std::unique_ptr<SessionRecord>, NameHash> sessions_;
+  std::unordered_map<lifecycle::AgentId, std::unique_ptr<Owner>> owners_;
+  std::unordered_map<NameKey, lifecycle::AgentId, NameHash> owner_by_name_;
+  std::map<NameKey, std::set<Owner*>> groups_;   // online members, by (uid, group)
+  std::map<NameKey, std::set<Owner*>> orphans_;  // lost owners with work that is ready, by (uid, group)
+  std::unordered_map<ClientId, std::set<Owner*>> served_;
+  std::unordered_map<ClientId, std::set<std::shared_ptr<Wait>>> waits_by_client_;
+  std::unordered_map<lifecycle::CommitId, Out> outs_;
+  std::set<std::pair<lifecycle::Steady, SessionRecord*>> backoffs_;
+  boost::asio::steady_timer backoff_timer_;
+  std::optional<lifecycle::Steady> backoff_armed_;
+  bool stopping_ = false;
+};
+
+}  // namespace tidemark::daemon

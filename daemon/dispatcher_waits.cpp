@@ -1,0 +1,205 @@
+// Callers that wait for a boundary. They take turns, a session at a time: the first asks the ledger what there is to
+// do, has its attempts made one after the other, and ends when nothing is left, or with the first thing that stops it.
+#include <cassert>
+
+#include "daemon/convert.h"
+#include "daemon/dispatcher.h"
+
+namespace tidemark::daemon {
+
+using ipc::Outcome;
+using lifecycle::Taken;
+using store::AttemptEnd;
+
+bool Dispatcher::busy(uid_t uid, std::string_view session) const {
+  const auto found = sessions_.find({uid, std::string(session)});
+  if (found == sessions_.end()) return false;
+  return found->second->phase != SessionRecord::Phase::idle || !found->second->waits.empty();
+}
+
+void Dispatcher::enqueue(std::shared_ptr<Wait> wait, std::optional<lifecycle::Milliseconds> timeout) {
+  if (wait->client != 0) waits_by_client_[wait->client].insert(wait);
+  if (timeout) {
+    wait->timer = std::make_unique<boost::asio::steady_timer>(context_, *timeout);
+    wait->timer->async_wait([this, wait](const boost::system::error_code& error) {
+      if (error) return;
+      finish(wait, Outcome::timeout);
+    });
+  }
+  SessionRecord& record = record_of(wait->uid, wait->session);
+  record.waits.push_back(std::move(wait));
+  advance(record);
+}
+
+// The next caller gets its turn, if nothing is under way; otherwise what is due goes on by itself.
+void Dispatcher::advance(SessionRecord& record) {
+  if (record.phase == SessionRecord::Phase::idle && !record.waits.empty() &&
+      record.waits.front()->stage == Wait::Stage::queued) {
+    unplace(record);
+    start(record, record.waits.front());
+    return;
+  }
+  place(record);
+}
+
+void Dispatcher::start(SessionRecord& record, const std::shared_ptr<Wait>& wait) {
+  wait->stage = Wait::Stage::asking;
+  const auto gone = [this, wait](const store::Refused& refused) {
+    WaitResult result = wait->result;
+    result.refused = refused;
+    finish(wait, std::move(result));
+  };
+  if (wait->kind == Wait::Kind::stop) {
+    wait->stage = Wait::Stage::attempting;
+    step(record, wait);
+    return;
+  }
+  if (wait->kind == Wait::Kind::commit) {
+    store::TakeOldest command;
+    command.uid = wait->uid;
+    command.session = wait->session;
+    command.agent = wait->agent;
+    command.reason = wait->reason;
+    ledger_->submit(std::move(command), [this, wait, gone](store::Outcome<store::TakeOldest::Result> outcome) {
+      if (wait->finished) return;
+      if (const auto* refused = std::get_if<store::Refused>(&outcome)) return gone(*refused);
+      const auto& taken = std::get<store::TakeOldest::Result>(outcome);
+      wait->result.marks = taken.marks;
+      if (!taken.marks.known) return finish(wait, Outcome::unknown);
+      SessionRecord& asked = record_of(wait->uid, wait->session);
+      switch (taken.taken) {
+        case Taken::taken:
+          wait->stage = Wait::Stage::attempting;
+          return step(asked, wait);
+        case Taken::clean:
+          return finish(wait, Outcome::clean);
+        case Taken::busy:
+          return finish(wait, Outcome::busy);
+        case Taken::confirming:
+          return finish(wait, Outcome::accepted);
+        case Taken::no_owner:
+          return finish(wait, Outcome::no_owner);
+        case Taken::stuck:
+          return finish(wait, Outcome::stuck);
+      }
+    });
+    return;
+  }
+  store::MakeDue command;
+  command.uid = wait->uid;
+  command.session = wait->session;
+  command.reason = wait->reason;
+  command.unless_turns_open = wait->kind == Wait::Kind::evict;
+  ledger_->submit(std::move(command), [this, wait, gone](store::Outcome<store::MakeDue::Result> outcome) {
+    if (wait->finished) return;
+    if (const auto* refused = std::get_if<store::Refused>(&outcome)) return gone(*refused);
+    const auto& made = std::get<store::MakeDue::Result>(outcome);
+    wait->result.marks = made.marks;
+    if (!made.marks.known) {
+      wait->result.evicted = true;
+      return finish(wait, Outcome::unknown);
+    }
+    if (wait->kind == Wait::Kind::evict && made.turns_open) return finish(wait, Outcome::running);
+    wait->accepted = made.marks.accepted > made.marks.watermark;
+    wait->stage = Wait::Stage::attempting;
+    step(record_of(wait->uid, wait->session), wait);
+  });
+}
+
+// The caller's next attempt, or its end.
+void Dispatcher::step(SessionRecord& record, const std::shared_ptr<Wait>& wait) {
+  const store::Head& head = record.head;
+  if (head.stuck) return finish(wait, Outcome::stuck);
+  if (!head.due) {
+    if (wait->kind == Wait::Kind::evict) return release(wait);
+    if (wait->result.segments > 0) return finish(wait, Outcome::committed);
+    return finish(wait, wait->accepted ? Outcome::accepted : Outcome::clean);
+  }
+  if (!record.owner) return finish(wait, Outcome::no_owner);
+  if (!anybody_could(*record.owner, record)) return finish(wait, Outcome::owner_offline);
+  place(record);
+}
+
+void Dispatcher::on_attempt_ended(SessionRecord& record, const Out& out, AttemptEnd how, const std::string& error,
+                                  const store::Marks& marks) {
+  const std::shared_ptr<Wait> wait =
+      !record.waits.empty() && record.waits.front()->own_attempt ? record.waits.front() : nullptr;
+  if (!wait) {
+    advance(record);
+    return;
+  }
+  wait->own_attempt = false;
+  wait->result.start = out.start;
+  wait->result.end = out.end;
+  wait->result.error = error;
+  wait->result.marks = marks;
+  switch (how) {
+    case AttemptEnd::committed:
+    case AttemptEnd::skipped:
+      ++wait->result.segments;
+      wait->result.error.clear();
+      if (wait->kind == Wait::Kind::commit) return finish(wait, Outcome::committed);
+      return step(record, wait);
+    case AttemptEnd::failed:
+    case AttemptEnd::failed_for_good:
+      return finish(wait, Outcome::failed);
+    case AttemptEnd::in_doubt:
+      return finish(wait, Outcome::in_doubt);
+  }
+}
+
+void Dispatcher::release(const std::shared_ptr<Wait>& wait) {
+  wait->stage = Wait::Stage::releasing;
+  store::Release command;
+  command.uid = wait->uid;
+  command.session = wait->session;
+  ledger_->submit(std::move(command), [this, wait](store::Outcome<store::Release::Result> outcome) {
+    if (wait->finished) return;
+    WaitResult result = wait->result;
+    if (const auto* refused = std::get_if<store::Refused>(&outcome)) {
+      result.refused = *refused;
+      return finish(wait, std::move(result));
+    }
+    const auto& released = std::get<store::Release::Result>(outcome);
+    wait->result.marks = released.marks;
+    if (released.released) {
+      if (const auto agent = owners_.find(released.agent_id); agent != owners_.end() && agent->second->presence) {
+        agent->second->presence->sessions.erase(wait->session);
+      }
+      wait->result.evicted = true;
+      return finish(wait, wait->result.segments > 0 ? Outcome::committed
+                          : wait->accepted          ? Outcome::accepted
+                                                    : Outcome::clean);
+    }
+    if (released.turns_open) return finish(wait, Outcome::running);
+    // A turn was completed meanwhile: that one is to be committed too.
+    start(record_of(wait->uid, wait->session), wait);
+  });
+}
+
+void Dispatcher::finish(const std::shared_ptr<Wait>& wait, Outcome outcome) {
+  WaitResult result = wait->result;
+  result.outcome = outcome;
+  // What was known of a wait that others may have overtaken is out of date.
+  if (outcome == Outcome::timeout || outcome == Outcome::busy) result.marks.reset();
+  finish(wait, std::move(result));
+}
+
+void Dispatcher::finish(const std::shared_ptr<Wait>& wait, WaitResult result) {
+  if (wait->finished) return;
+  const std::shared_ptr<Wait> held = wait;
+  held->finished = true;
+  held->timer.reset();
+  if (const auto waits = waits_by_client_.find(held->client); waits != waits_by_client_.end()) {
+    waits->second.erase(held);
+    if (waits->second.empty()) waits_by_client_.erase(waits);
+  }
+  SessionRecord* record = find(held->uid, held->session);
+  assert(record);
+  std::erase(record->waits, held);
+  // Never from inside the caller's own call: it may still be busy with what led here.
+  boost::asio::post(context_, [this, held, result = std::move(result)]() mutable { held->done(std::move(result)); });
+  advance(*record);
+}
+
+}  // namespace tidemark::daemon

@@ -1,0 +1,84 @@
+// The daemon itself.
+#include "daemon/clock.h"
+#include "daemon/methods_detail.h"
+#include "daemon/version.h"
+
+namespace tidemark::daemon {
+
+void Methods::hello(const Client& client, ipc::Call call, ipc::HelloParams params) {
+  if (params.protocol && *params.protocol != protocol_version) {
+    call.fail(ipc::Error::make(ipc::ErrorReason::protocol_mismatch, "this daemon speaks protocol " +
+                                                                        std::to_string(protocol_version) + ", not " +
+                                                                        std::to_string(*params.protocol)));
+    return;
+  }
+  const Limits& limits = context_.config.limits_of(client.uid);
+  const store::UserPolicy& policy = context_.config.policies.of(client.uid);
+  ipc::HelloResult result;
+  result.server = "tidemarkd";
+  result.version = version;
+  result.protocol = protocol_version;
+  result.instance = context_.instance;
+  result.uid = client.uid;
+  result.admin = client.admin;
+  using namespace ipc;
+  result.limits.max_frame_bytes = limits.frame_bytes_max;
+  result.limits.name_bytes = static_cast<std::int64_t>(bounds::name_bytes_max);
+  result.limits.text_bytes = static_cast<std::int64_t>(bounds::text_bytes_max);
+  result.limits.json_depth = static_cast<std::int64_t>(bounds::json_depth_max);
+  result.limits.batch_members = static_cast<std::int64_t>(bounds::batch_members_max);
+  result.limits.calls_outstanding = static_cast<std::int64_t>(bounds::calls_outstanding_max);
+  result.limits.output_bytes = static_cast<std::int64_t>(bounds::output_bytes_max);
+  result.limits.page_entries = bounds::page_entries_max;
+  result.limits.connections = limits.connections;
+  result.limits.connections_per_user = limits.connections_per_user;
+  result.limits.waiting_calls = limits.waiting_calls;
+  result.limits.dirty_sessions_per_user = policy.dirty_sessions_max;
+  result.limits.segments_per_session = policy.segments_max;
+  result.limits.watch_queue = limits.watch_queue;
+  call.reply(result);
+}
+
+void Methods::ping(const Client&, ipc::Call call, ipc::PingParams) {
+  call.reply(ipc::Empty{});
+}
+
+void Methods::daemon_status(const Client& client, ipc::Call call, ipc::DaemonStatusParams) {
+  store::Count command;
+  if (!client.admin) command.uid = client.uid;
+  context_.ledger.submit(std::move(command),
+                         answer<store::Count>(std::move(call), [this, uid = command.uid](const store::Counts& counts) {
+                           const store::JournalHealth health = context_.ledger.health();
+                           const store::Recovered recovered = context_.ledger.recovered(uid);
+                           ipc::DaemonStatusResult result;
+                           result.version = version;
+                           result.instance = context_.instance;
+                           result.uptime_ms = now().steady - context_.started;
+                           result.schema = store::schema_version();
+                           result.sessions = counts.sessions;
+                           result.dirty = counts.dirty;
+                           result.due = counts.due;
+                           result.in_flight = counts.in_flight;
+                           result.confirming = counts.confirming;
+                           result.in_doubt = counts.in_doubt;
+                           result.orphaned = counts.orphaned;
+                           result.stuck = counts.stuck;
+                           result.agents_online = context_.dispatcher.agents_online(uid);
+                           result.journal.healthy = health.healthy;
+                           result.journal.bytes = health.bytes;
+                           if (!health.error.empty()) result.journal.error = health.error;
+                           result.recovered = {recovered.sessions, recovered.generations, recovered.in_doubt};
+                           return result;
+                         }));
+}
+
+void Methods::reload(const Client&, ipc::Call call, ipc::DaemonReloadParams) {
+  const std::string problem = context_.reload();
+  if (problem.empty()) {
+    call.reply(ipc::Empty{});
+  } else {
+    call.fail(ipc::Error::make(ipc::ErrorReason::invalid_request, "the configuration was not taken over: " + problem));
+  }
+}
+
+}  // namespace tidemark::daemon
