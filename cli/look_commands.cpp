@@ -1,0 +1,285 @@
+// The commands that only look: status, ls, show, history.
+#include <algorithm>
+#include <boost/json/array.hpp>
+#include <limits>
+#include <memory>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/waits.h"
+#include "ipc/messages.h"
+#include "ipc/words.h"
+
+namespace tidemark::cli {
+
+namespace {
+
+constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::max();
+// Attempts shown where nobody says how many: what fits a screen.
+constexpr std::int64_t history_entries = 20;
+
+// Asks page after page until the list, called `name` on the wire, ends or has `most` entries. What comes out is as one
+// answer with all of it; its cursor is there if the list goes on.
+template <class Params, class Entry>
+Asked<typename Params::Result> ask_pages(Context& context, Params params, std::int64_t most, std::string_view name,
+                                         std::vector<Entry> Params::Result::*entries) {
+  std::optional<Received<typename Params::Result>> all;
+  for (;;) {
+    std::int64_t const have = all ? static_cast<std::int64_t>((all->result.*entries).size()) : 0;
+    params.limit = std::min(most - have, ipc::bounds::page_entries_max);
+    auto page = context.ask(params);
+    if (!page) return page.error();
+    auto& json = page->json[name];
+    if (!json.is_array()) return context.refuse("the daemon's answer is not understood: a list is expected");
+    bool const last = !page->result.cursor || (page->result.*entries).empty();
+    if (page->result.cursor) params.cursor = *page->result.cursor;
+    if (!all) {
+      all = std::move(*page);
+    } else {
+      auto& all_json = all->json[name].as_array();
+      for (auto& entry : json.as_array()) all_json.push_back(std::move(entry));
+      auto& list = all->result.*entries;
+      std::move((page->result.*entries).begin(), (page->result.*entries).end(), std::back_inserter(list));
+      all->result.cursor = page->result.cursor;
+      if (page->result.cursor) {
+        all->json["cursor"] = *page->result.cursor;
+      } else {
+        all->json.erase("cursor");
+      }
+    }
+    if (last || static_cast<std::int64_t>((all->result.*entries).size()) >= most) return std::move(*all);
+  }
+}
+
+// A count that is trouble as soon as there is one.
+Cell trouble(std::int64_t count, Colour colour) {
+  return {std::to_string(count), count > 0 ? colour : Colour::plain};
+}
+
+bool is_healthy(ipc::DaemonStatusResult const& status) {
+  bool const paused = std::any_of(status.providers.begin(), status.providers.end(),
+                                  [](auto const& provider) { return provider.state == ipc::ProviderState::paused; });
+  return status.stuck == 0 && status.stalled == 0 && !paused && status.journal.healthy;
+}
+
+void tell_status(Context& context, ipc::DaemonStatusResult const& status) {
+  Table facts({{""}, {""}});
+  facts.add({"daemon", "version " + status.version + ", up " + duration_text(status.uptime_ms) + ", at " +
+                           context.options().socket});
+  facts.add({"journal", status.journal.healthy
+                            ? Cell("healthy, " + bytes_text(status.journal.bytes), Colour::green)
+                            : Cell("not healthy: " + status.journal.error.value_or("no reason given"), Colour::red)});
+  facts.add({"recovered", count_text(status.recovered.sessions, "dirty session") + ", " +
+                              count_text(status.recovered.generations, "turn") + ", " +
+                              count_text(status.recovered.in_doubt, "attempt") + " in doubt (at the last start)"});
+  facts.add({"agents online", status.agents_online});
+  facts.add({"sessions", status.sessions});
+  facts.add({"  dirty", status.dirty});
+  facts.add({"  due", status.due});
+  facts.add({"  in flight", status.in_flight});
+  facts.add({"  confirming", status.confirming});
+  facts.add({"  stalled", trouble(status.stalled, Colour::yellow)});
+  facts.add({"  in doubt", trouble(status.in_doubt, Colour::yellow)});
+  facts.add({"  orphaned", trouble(status.orphaned, Colour::yellow)});
+  facts.add({"  stuck", trouble(status.stuck, Colour::red)});
+  context.print(facts);
+  context.human() << '\n';
+  if (status.providers.empty()) {
+    context.human() << "no providers\n";
+    return;
+  }
+  Table providers({{"PROVIDER"}, {"KIND"}, {"STATE"}, {"SINCE"}, {"ERROR"}});
+  for (auto const& provider : status.providers) {
+    bool const paused = provider.state == ipc::ProviderState::paused;
+    providers.add({provider.name, provider.kind,
+                   Cell(prose(ipc::word_of(provider.state)), paused ? Colour::red : Colour::green),
+                   relative_text(provider.since, context.now()), provider.error.value_or("")});
+  }
+  context.print(providers);
+}
+
+std::string now_text(ipc::SessionSummary const& session) {
+  if (session.in_flight) return "committing";
+  if (session.turns_open > 0) return "turn open";
+  return session.uncommitted > 0 ? "dirty" : "clean";
+}
+
+void tell_list(Context& context, ipc::SessionListResult const& list, std::optional<ipc::ListFilter> filter) {
+  if (list.sessions.empty()) {
+    context.human() << "no sessions" << (filter ? " that are " + prose(ipc::word_of(*filter)) : "") << '\n';
+    return;
+  }
+  bool const uids = context.options().uid && context.options().uid->is_all();
+  std::vector<Table::Column> columns{{"SESSION"},
+                                     {"AGENT"},
+                                     {"NOW"},
+                                     {"UNCOMMITTED", Table::Align::right},
+                                     {"GENERATION", Table::Align::right},
+                                     {"WATERMARK", Table::Align::right},
+                                     {"LAST TURN"}};
+  if (uids) columns.insert(columns.begin(), {"UID", Table::Align::right});
+  Table table(columns);
+  for (auto const& session : list.sessions) {
+    std::vector<Cell> row{session.session,
+                          session.agent.value_or("-"),
+                          now_text(session),
+                          session.uncommitted,
+                          session.generation,
+                          session.watermark,
+                          session.last_turn_at ? relative_text(*session.last_turn_at, context.now()) : "never"};
+    if (uids) row.insert(row.begin(), std::int64_t{session.uid});
+    table.add(std::move(row));
+  }
+  context.print(table);
+  if (list.cursor) context.human() << "there are more; see them with a higher --limit\n";
+}
+
+void tell_session(Context& context, ipc::SessionStatusResult const& session) {
+  Table facts({{""}, {""}});
+  facts.add({"session", session.session});
+  facts.add({"agent", session.agent.value_or("none")});
+  facts.add({"generation", session.generation});
+  facts.add({"watermark", session.watermark});
+  facts.add({"accepted", session.accepted});
+  facts.add({"uncommitted", count_text(session.uncommitted, "turn")});
+  facts.add({"turns open", session.turns_open});
+  facts.add({"last turn", session.last_turn_at ? relative_text(*session.last_turn_at, context.now()) : "never"});
+  context.print(facts);
+  context.human() << '\n';
+  if (session.segments.empty()) {
+    context.human() << "nothing is uncommitted\n";
+    return;
+  }
+  Table segments({{"TURNS"}, {"OWNER"}, {"STATE"}, {"ATTEMPTS", Table::Align::right}, {"WAITS FOR"}});
+  for (std::size_t index = 0; index < session.segments.size(); ++index) {
+    auto const& segment = session.segments[index];
+    segments.add({range_text(segment.start, segment.end), segment.owner.value_or("nobody"),
+                  Cell(state_text(segment), colour_of(segment)), segment.attempts,
+                  waits_for(session, index, context.now())});
+  }
+  context.print(segments);
+  for (auto const& segment : session.segments) {
+    if (segment.state != ipc::SegmentState::stuck) continue;
+    auto const name = shell_word(session.session);
+    auto const through = " --through " + std::to_string(segment.end) + " --reason TEXT";
+    context.human() << "\nStuck, and holding back what is younger: " << turns_text(segment.start, segment.end)
+                    << ". What can be done:\n";
+    Table ways({{""}, {""}});
+    ways.add({"  try again", "tidemark retry " + name});
+    ways.add({"  they did reach the memory", "tidemark settle " + name + through});
+    ways.add({"  drop them", "tidemark abandon " + name + through});
+    context.print(ways);
+  }
+}
+
+Colour colour_of(ipc::AttemptState state) {
+  switch (state) {
+    case ipc::AttemptState::committed:
+      return Colour::green;
+    case ipc::AttemptState::failed:
+    case ipc::AttemptState::abandoned:
+      return Colour::red;
+    case ipc::AttemptState::in_doubt:
+      return Colour::yellow;
+    case ipc::AttemptState::in_flight:
+    case ipc::AttemptState::confirming:
+    case ipc::AttemptState::skipped:
+    case ipc::AttemptState::settled:
+    case ipc::AttemptState::void_:
+      break;
+  }
+  return Colour::plain;
+}
+
+void tell_history(Context& context, ipc::CommitHistoryResult const& history) {
+  if (history.commits.empty()) {
+    context.human() << "no attempts\n";
+    return;
+  }
+  Table table({{"SESSION"},
+               {"TURNS"},
+               {"OWNER"},
+               {"BY"},
+               {"STATE"},
+               {"ATTEMPT", Table::Align::right},
+               {"STARTED"},
+               {"TOOK", Table::Align::right},
+               {"REASON"},
+               {"ERROR"}});
+  for (auto const& record : history.commits) {
+    std::string const took =
+        record.started_at && record.finished_at ? duration_text(*record.finished_at - *record.started_at) : "-";
+    table.add({record.session, range_text(record.start, record.end), record.owner.value_or("nobody"),
+               record.by.value_or("-"), Cell(prose(ipc::word_of(record.state)), colour_of(record.state)),
+               record.attempt, record.started_at ? relative_text(*record.started_at, context.now()) : "-", took,
+               record.reason, record.error.value_or("")});
+  }
+  context.print(table);
+  if (history.cursor) context.human() << "there are more; see them with a higher --limit\n";
+}
+
+}  // namespace
+
+Run status(CLI::App& app) {
+  auto const check = std::make_shared<bool>(false);
+  app.add_flag("--check", *check,
+               "exit with 1 if something is stuck, stalled or paused, or the journal is not healthy");
+  return [check](Context& context) {
+    return context.call(ipc::DaemonStatusParams{}, [&](auto const& status) {
+      tell_status(context, status);
+      return *check && !is_healthy(status) ? Exit::refused : Exit::done;
+    });
+  };
+}
+
+Run list(CLI::App& app) {
+  auto const params = std::make_shared<ipc::SessionListParams>();
+  auto const limit = std::make_shared<std::optional<std::int64_t>>();
+  for (auto const& [filter, word] : ipc::EnumWords<ipc::ListFilter>::rows) {
+    if (filter == ipc::ListFilter::all) continue;
+    std::string option = "--" + std::string(word);
+    std::replace(option.begin(), option.end(), '_', '-');
+    auto const take = [params, option, chosen = filter] {
+      if (params->filter) throw CLI::ValidationError(option, "only one filter at a time");
+      params->filter = chosen;
+    };
+    app.add_flag_callback(option, take, "only sessions with something " + prose(word))->group("Filters, at most one");
+  }
+  add_count(app, "--limit", *limit, no_limit, "how many at most; all if not given");
+  return [params, limit](Context& context) {
+    auto const asked =
+        ask_pages(context, *params, limit->value_or(no_limit), "sessions", &ipc::SessionListResult::sessions);
+    if (!asked) return asked.error();
+    context.print_json(asked->json);
+    tell_list(context, asked->result, params->filter);
+    return Exit::done;
+  };
+}
+
+Run show(CLI::App& app) {
+  auto const params = std::make_shared<ipc::SessionStatusParams>();
+  add_session(app, params->session);
+  return [params](Context& context) {
+    return context.call(*params, [&](auto const& session) {
+      tell_session(context, session);
+      return Exit::done;
+    });
+  };
+}
+
+Run history(CLI::App& app) {
+  auto const params = std::make_shared<ipc::CommitHistoryParams>();
+  auto const limit = std::make_shared<std::optional<std::int64_t>>();
+  add_name(app, "session", params->session, "only of this session");
+  add_count(app, "--limit", *limit, no_limit, "how many at most; " + std::to_string(history_entries) + " if not given");
+  return [params, limit](Context& context) {
+    auto const asked =
+        ask_pages(context, *params, limit->value_or(history_entries), "commits", &ipc::CommitHistoryResult::commits);
+    if (!asked) return asked.error();
+    context.print_json(asked->json);
+    tell_history(context, asked->result);
+    return Exit::done;
+  };
+}
+
+}  // namespace tidemark::cli
