@@ -46,11 +46,14 @@ boost::system::result<Duration, std::string> parse_duration(std::string_view tex
 std::string duration_text(Milliseconds duration) {
   auto const count = std::max<std::int64_t>(duration.count(), 0);
   if (count < 1'000) return std::to_string(count) + " ms";
+  constexpr std::int64_t minute = 60;
+  constexpr std::int64_t hour = 60 * minute;
+  constexpr std::int64_t day = 24 * hour;
   auto const seconds = count / 1'000;
-  if (seconds < 60) return std::to_string(seconds) + " s";
-  if (seconds < 60 * 60) return std::to_string(seconds / 60) + " min";
-  if (seconds < 48 * 60 * 60) return std::to_string(seconds / (60 * 60)) + " h";
-  return std::to_string(seconds / (24 * 60 * 60)) + " d";
+  if (seconds < minute) return std::to_string(seconds) + " s";
+  if (seconds < hour) return std::to_string(seconds / minute) + " min";
+  if (seconds < 2 * day) return std::to_string(seconds / hour) + " h";
+  return std::to_string(seconds / day) + " d";
 }
 
 std::string relative_text(ipc::Utc instant, ipc::Utc now) {

@@ -245,7 +245,7 @@ void ServingAgent::wait_progress(Job& job) {
       params.commit = asking.commit;
       if (connection_ != nullptr) connection_->request(params, [](ipc::Answer<ipc::Empty> const&) {});
     }
-
+    wait_progress(*current);
   });
 }
 

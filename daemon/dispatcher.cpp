@@ -329,10 +329,14 @@ void Dispatcher::on_answer(CommitId commit, uid_t uid, const std::string& sessio
         error = "the agent answered \"synced\", but it has no provider that the daemon could commit through";
         break;
     }
-  } else if (const auto* failure = std::get_if<ipc::Error>(&answer)) {
+  } else if (const auto* failure = std::get_if<ipc::Error>(&answer);
+             failure && !failure->is(ipc::ErrorReason::invalid_request)) {
     how = failure->permanent ? AttemptEnd::failed_for_good : AttemptEnd::failed;
     error =
         failure->message.empty() ? "the agent answered with error " + std::to_string(failure->code) : failure->message;
+  } else if (failure) {
+    // It answered, but with nothing that says what became of it.
+    error = failure->message;
   } else {
     error = "the agent's connection ended before it answered";
   }

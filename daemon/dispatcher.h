@@ -53,6 +53,7 @@ class Dispatcher {
   // The attempt is alive: its timeout starts again. Nothing happens for one that isn't out, or another user's.
   void on_progress(uid_t uid, lifecycle::CommitId commit);
   std::int64_t agents_online(std::optional<uid_t> uid) const;
+  bool connected(ClientId client) const { return clients_.find_client(client) != nullptr; }
   // Names of the agents that this client serves.
   std::vector<std::string> served_by(ClientId client) const;
 
@@ -131,12 +132,15 @@ class Dispatcher {
   void kick(Owner& owner);
   void serve_group(Owner& member);
   void suspect(Owner& owner);
+  void let_go(Owner& owner);
   void end_attempts_of(const Owner& owner, const std::string& why);
 
   // dispatcher_waits.cpp
   void advance(SessionRecord& record);
   void start(SessionRecord& record, const std::shared_ptr<Wait>& wait);
+  void make_due(const std::shared_ptr<Wait>& wait);
   void step(SessionRecord& record, const std::shared_ptr<Wait>& wait);
+  void refuse(const std::shared_ptr<Wait>& wait, const store::Refused& refused);
   void on_attempt_ended(SessionRecord& record, const Out& out, store::AttemptEnd how, const std::string& error,
                         const store::Marks& marks);
   void release(const std::shared_ptr<Wait>& wait);

@@ -32,6 +32,8 @@ void Dispatcher::set_facts(const lifecycle::Agent& facts) {
       if (group->second.empty()) groups_.erase(group);
     }
   }
+  // Lost while it is there: it was unregistered. Its work goes elsewhere from now on, so it isn't asked first.
+  if (newly_lost && owner.online()) let_go(owner);
   owner.facts = facts;
   if (owner.presence && !facts.group.empty()) groups_[{facts.uid, facts.group}].insert(&owner);
   if (newly_lost) {
@@ -143,15 +145,19 @@ void Dispatcher::on_unregistered(uid_t uid, const std::string& agent) {
   const auto id = owner_by_name_.find({uid, agent});
   if (id == owner_by_name_.end()) return;
   Owner& owner = *owners_.at(id->second);
-  if (!owner.presence) return;
+  if (owner.presence) let_go(owner);
+  drop_if_unneeded(owner);
+}
+
+// An agent that was unregistered is asked no more; what it was asked already it may still answer.
+void Dispatcher::let_go(Owner& owner) {
   served_[owner.presence->client].erase(&owner);
-  if (const auto group = groups_.find({uid, owner.facts.group}); group != groups_.end()) {
+  if (const auto group = groups_.find({owner.facts.uid, owner.facts.group}); group != groups_.end()) {
     group->second.erase(&owner);
     if (group->second.empty()) groups_.erase(group);
   }
   owner.presence.reset();
-  spdlog::info("agent \"{}\" (uid {}) was unregistered", agent, uid);
-  drop_if_unneeded(owner);
+  spdlog::info("agent \"{}\" (uid {}) was unregistered", owner.facts.name, owner.facts.uid);
 }
 
 void Dispatcher::end_attempts_of(const Owner& owner, const std::string& why) {

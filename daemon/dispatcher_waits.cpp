@@ -27,8 +27,13 @@ void Dispatcher::enqueue(std::shared_ptr<Wait> wait, std::optional<lifecycle::Mi
     });
   }
   SessionRecord& record = record_of(wait->uid, wait->session);
-  record.waits.push_back(std::move(wait));
-  advance(record);
+  record.waits.push_back(wait);
+  if (wait->kind == Wait::Kind::flush || wait->kind == Wait::Kind::evict) {
+    // The boundary is now, whatever there is to wait for: what is dirty stays due when the caller's time is over.
+    make_due(wait);
+  } else {
+    advance(record);
+  }
 }
 
 // The next caller gets its turn, if nothing is under way; otherwise what is due goes on by itself.
@@ -43,67 +48,70 @@ void Dispatcher::advance(SessionRecord& record) {
 }
 
 void Dispatcher::start(SessionRecord& record, const std::shared_ptr<Wait>& wait) {
-  wait->stage = Wait::Stage::asking;
-  const auto gone = [this, wait](const store::Refused& refused) {
-    WaitResult result = wait->result;
-    result.refused = refused;
-    finish(wait, std::move(result));
-  };
-  if (wait->kind == Wait::Kind::stop) {
+  if (wait->kind != Wait::Kind::commit) {
     wait->stage = Wait::Stage::attempting;
     step(record, wait);
     return;
   }
-  if (wait->kind == Wait::Kind::commit) {
-    store::TakeOldest command;
-    command.uid = wait->uid;
-    command.session = wait->session;
-    command.agent = wait->agent;
-    command.reason = wait->reason;
-    ledger_->submit(std::move(command), [this, wait, gone](store::Outcome<store::TakeOldest::Result> outcome) {
-      if (wait->finished) return;
-      if (const auto* refused = std::get_if<store::Refused>(&outcome)) return gone(*refused);
-      const auto& taken = std::get<store::TakeOldest::Result>(outcome);
-      wait->result.marks = taken.marks;
-      if (!taken.marks.known) return finish(wait, Outcome::unknown);
-      SessionRecord& asked = record_of(wait->uid, wait->session);
-      switch (taken.taken) {
-        case Taken::taken:
-          wait->stage = Wait::Stage::attempting;
-          return step(asked, wait);
-        case Taken::clean:
-          return finish(wait, Outcome::clean);
-        case Taken::busy:
-          return finish(wait, Outcome::busy);
-        case Taken::confirming:
-          return finish(wait, Outcome::accepted);
-        case Taken::no_owner:
-          return finish(wait, Outcome::no_owner);
-        case Taken::stuck:
-          return finish(wait, Outcome::stuck);
-      }
-    });
-    return;
-  }
+  wait->stage = Wait::Stage::asking;
+  store::TakeOldest command;
+  command.uid = wait->uid;
+  command.session = wait->session;
+  command.agent = wait->agent;
+  command.reason = wait->reason;
+  ledger_->submit(std::move(command), [this, wait](store::Outcome<store::TakeOldest::Result> outcome) {
+    if (wait->finished) return;
+    if (const auto* refused = std::get_if<store::Refused>(&outcome)) return refuse(wait, *refused);
+    const auto& taken = std::get<store::TakeOldest::Result>(outcome);
+    wait->result.marks = taken.marks;
+    if (!taken.marks.known) return finish(wait, Outcome::unknown);
+    switch (taken.taken) {
+      case Taken::taken:
+        wait->stage = Wait::Stage::attempting;
+        return step(record_of(wait->uid, wait->session), wait);
+      case Taken::clean:
+        return finish(wait, Outcome::clean);
+      case Taken::busy:
+        return finish(wait, Outcome::busy);
+      case Taken::confirming:
+        return finish(wait, Outcome::accepted);
+      case Taken::no_owner:
+        return finish(wait, Outcome::no_owner);
+      case Taken::stuck:
+        return finish(wait, Outcome::stuck);
+    }
+  });
+}
+
+// The boundary itself, of a flush or an evict; its attempts follow when it is the caller's turn.
+void Dispatcher::make_due(const std::shared_ptr<Wait>& wait) {
+  wait->stage = Wait::Stage::asking;
   store::MakeDue command;
   command.uid = wait->uid;
   command.session = wait->session;
   command.reason = wait->reason;
   command.unless_turns_open = wait->kind == Wait::Kind::evict;
-  ledger_->submit(std::move(command), [this, wait, gone](store::Outcome<store::MakeDue::Result> outcome) {
+  ledger_->submit(std::move(command), [this, wait](store::Outcome<store::MakeDue::Result> outcome) {
     if (wait->finished) return;
-    if (const auto* refused = std::get_if<store::Refused>(&outcome)) return gone(*refused);
+    if (const auto* refused = std::get_if<store::Refused>(&outcome)) return refuse(wait, *refused);
     const auto& made = std::get<store::MakeDue::Result>(outcome);
     wait->result.marks = made.marks;
-    if (!made.marks.known) {
-      wait->result.evicted = true;
-      return finish(wait, Outcome::unknown);
-    }
+    if (!made.marks.known) return finish(wait, Outcome::unknown);
     if (wait->kind == Wait::Kind::evict && made.turns_open) return finish(wait, Outcome::running);
+    // The mirror may not know: it keeps no session that nothing can be begun for.
+    if (made.head.stuck) return finish(wait, Outcome::stuck);
     wait->accepted = made.marks.accepted > made.marks.watermark;
-    wait->stage = Wait::Stage::attempting;
-    step(record_of(wait->uid, wait->session), wait);
+    // Nothing of the session was due before, so nothing was known of it here: it may be stuck.
+    if (record_of(wait->uid, wait->session).head.session_id == 0) on_head(made.head);
+    wait->stage = Wait::Stage::queued;
+    advance(record_of(wait->uid, wait->session));
   });
+}
+
+void Dispatcher::refuse(const std::shared_ptr<Wait>& wait, const store::Refused& refused) {
+  WaitResult result = wait->result;
+  result.refused = refused;
+  finish(wait, std::move(result));
 }
 
 // The caller's next attempt, or its end.
@@ -155,11 +163,7 @@ void Dispatcher::release(const std::shared_ptr<Wait>& wait) {
   command.session = wait->session;
   ledger_->submit(std::move(command), [this, wait](store::Outcome<store::Release::Result> outcome) {
     if (wait->finished) return;
-    WaitResult result = wait->result;
-    if (const auto* refused = std::get_if<store::Refused>(&outcome)) {
-      result.refused = *refused;
-      return finish(wait, std::move(result));
-    }
+    if (const auto* refused = std::get_if<store::Refused>(&outcome)) return refuse(wait, *refused);
     const auto& released = std::get<store::Release::Result>(outcome);
     wait->result.marks = released.marks;
     if (released.released) {
@@ -173,7 +177,7 @@ void Dispatcher::release(const std::shared_ptr<Wait>& wait) {
     }
     if (released.turns_open) return finish(wait, Outcome::running);
     // A turn was completed meanwhile: that one is to be committed too.
-    start(record_of(wait->uid, wait->session), wait);
+    make_due(wait);
   });
 }
 

@@ -61,6 +61,7 @@ void Drain::read_page(lifecycle::SessionId after) {
 void Drain::flush(uid_t uid, const std::string& session) {
   auto wait = std::make_shared<Wait>();
   wait->kind = Wait::Kind::flush;
+  wait->client = scope_.client;
   wait->uid = uid;
   wait->session = session;
   wait->reason = "drain";
@@ -76,7 +77,7 @@ void Drain::flush(uid_t uid, const std::string& session) {
 
 void Drain::end_round_if_over() {
   if (reading_ || !waits_.empty() || reporting_) return;
-  if (result_.committed > committed_before_) {
+  if (result_.committed > committed_before_ && dispatcher_.connected(scope_.client)) {
     begin_round();
     return;
   }

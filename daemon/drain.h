@@ -19,6 +19,7 @@ class Drain : public std::enable_shared_from_this<Drain> {
   struct Scope {
     std::optional<uid_t> uid;                        // none = everybody's
     std::optional<std::vector<std::string>> owners;  // none = whatever agents own it
+    ClientId client = 0;                             // whose connection ends it
   };
   struct Result {
     std::int64_t committed = 0;          // segments

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/json/object.hpp>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,9 @@
 #include "store/ledger.h"
 
 namespace tidemark::daemon {
+
+// Drains of one user that may be under way at once.
+inline constexpr std::int64_t drains_per_user_max = 8;
 
 // What the methods work with; all of it outlives them.
 struct MethodContext {
@@ -75,6 +79,7 @@ class Methods {
   void reload(const Client& client, ipc::Call call, ipc::DaemonReloadParams params);
 
   MethodContext context_;
+  std::map<uid_t, std::int64_t> drains_;  // under way, each with a place in the queue of every dirty session
 };
 
 }  // namespace tidemark::daemon

@@ -175,16 +175,25 @@ void Methods::drain(const Client& client, ipc::Call call, ipc::DrainParams param
       }
       break;
   }
+  if (drains_[client.uid] >= drains_per_user_max) {
+    call.fail(ipc::Error::at_limit("drains_per_user", "your user has as many drains going on as it may have: " +
+                                                          std::to_string(drains_per_user_max)));
+    return;
+  }
   if (!may_wait(client, call)) return;
+  scope.client = client.id;
+  ++drains_[client.uid];
   const lifecycle::Milliseconds deadline = params.deadline_ms.value_or(context_.config.drain_deadline);
-  Drain::begin(context_.io, context_.ledger, context_.dispatcher, std::move(scope), deadline,
-               [held = std::make_shared<ipc::Call>(std::move(call))](const Drain::Result& drained) {
-                 if (drained.refused) {
-                   held->fail(error_of(*drained.refused));
-                   return;
-                 }
-                 held->reply(ipc::DrainResult{drained.remaining.empty(), drained.committed, drained.remaining});
-               });
+  Drain::begin(
+      context_.io, context_.ledger, context_.dispatcher, std::move(scope), deadline,
+      [this, uid = client.uid, held = std::make_shared<ipc::Call>(std::move(call))](const Drain::Result& drained) {
+        if (--drains_[uid] == 0) drains_.erase(uid);
+        if (drained.refused) {
+          held->fail(error_of(*drained.refused));
+          return;
+        }
+        held->reply(ipc::DrainResult{drained.remaining.empty(), drained.committed, drained.remaining});
+      });
 }
 
 void Methods::progress(const Client& client, ipc::Call call, ipc::CommitProgressParams params) {

@@ -90,8 +90,8 @@ struct WaitResult {
 struct Wait {
   enum class Kind { commit, flush, evict, stop };
   enum class Stage {
+    asking,      // the ledger makes it due, or takes what there is to do
     queued,      // behind an attempt that is out, or behind other callers
-    asking,      // the ledger decides what there is to do
     attempting,  // its attempt is next, or out
     releasing,   // evict: the ledger lets the session's agent go
   };

@@ -28,14 +28,16 @@ struct Limits {
   std::int64_t connections = 0;
   std::int64_t connections_per_user = 0;
   std::int64_t waiting_calls = 0;
+  std::int64_t drains_per_user = 0;
+  std::int64_t open_turns_per_session = 0;
   std::int64_t dirty_sessions_per_user = 0;
   std::int64_t segments_per_session = 0;
   std::int64_t watch_queue = 0;
 };
 BOOST_DESCRIBE_STRUCT(Limits, (),
                       (max_frame_bytes, name_bytes, text_bytes, json_depth, batch_members, calls_outstanding,
-                       output_bytes, page_entries, connections, connections_per_user, waiting_calls,
-                       dirty_sessions_per_user, segments_per_session, watch_queue))
+                       output_bytes, page_entries, connections, connections_per_user, waiting_calls, drains_per_user,
+                       open_turns_per_session, dirty_sessions_per_user, segments_per_session, watch_queue))
 
 struct HelloResult {
   std::string server;

@@ -23,8 +23,7 @@ CREATE TABLE agents (
   lost INTEGER NOT NULL DEFAULT 0 CHECK (lost IN (0, 1)),
   seen_at INTEGER NOT NULL,  -- its latest registration or loss
   UNIQUE (uid, name),
-  CHECK (provider IS NULL OR fallback IS NULL),
-  CHECK (lost = 0 OR served = 1 OR epoch > 0)
+  CHECK (provider IS NULL OR fallback IS NULL)
 ) STRICT;
 
 CREATE TABLE sessions (

@@ -146,7 +146,8 @@ std::unique_ptr<SQLite::Database> open_database(const OpenOptions& options) {
   sync_folder(options.state_dir);
   const bool has_log = std::filesystem::exists(file.string() + "-wal");
   try {
-    auto database = std::make_unique<SQLite::Database>(file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_NOFOLLOW);
+    auto database = std::make_unique<SQLite::Database>(
+        file.string(), SQLite::OPEN_READWRITE | SQLite::OPEN_NOFOLLOW | SQLite::OPEN_NOMUTEX);
     database->exec("PRAGMA locking_mode = EXCLUSIVE");  // before the first access: then WAL needs no shared memory
     // One that is refused is left as it is: its log, too, is its own program's to write back.
     sqlite3_db_config(database->getHandle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log ? 1 : 0, nullptr);

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 
+#include "store/statement.h"
+
 namespace tidemark::store {
 namespace {
 
@@ -65,6 +67,8 @@ std::int64_t file_bytes(const std::filesystem::path& file) {
 Ledger::Ledger(const OpenOptions& options, Policies policies, std::function<lifecycle::Now()> now, Callbacks callbacks)
     : options_(options), now_(std::move(now)), callbacks_(std::move(callbacks)) {
   database_ = open_database(options_);
+  begin_ = std::make_unique<SQLite::Statement>(*database_, "BEGIN IMMEDIATE");
+  commit_ = std::make_unique<SQLite::Statement>(*database_, "COMMIT");
   sqlite3_wal_hook(
       database_->getHandle(),
       [](void* pages, sqlite3*, const char*, int count) {
@@ -75,10 +79,10 @@ Ledger::Ledger(const OpenOptions& options, Policies policies, std::function<life
   try {
     state_ = std::make_unique<State>(*database_, std::move(policies), now_);
     state_->begin_batch();
-    database_->exec("BEGIN IMMEDIATE");
+    Bound(*begin_).run();
     recovered_ = state_->recover();
     state_->write_derived();
-    database_->exec("COMMIT");
+    Bound(*commit_).run();
   } catch (const SQLite::Exception& error) {
     throw OpenError("can't read the journal in " + options_.state_dir.string() + ": " + with_code(error));
   }
@@ -184,7 +188,7 @@ Ledger::Tasks Ledger::gather() {
 }
 
 void Ledger::write(const Tasks& tasks) {
-  database_->exec("BEGIN IMMEDIATE");
+  Bound(*begin_).run();
   // Boundaries by time come first: they are older than whatever has just been asked.
   const auto deadline = state_->next_deadline();
   if (deadline && *deadline <= now_().steady) state_->apply_time(timed_sessions);
@@ -193,8 +197,14 @@ void Ledger::write(const Tasks& tasks) {
   for (const auto& task : tasks) task->apply(*state_);
   if (state_->log_rows() > log_rows_wanted_max) state_->fold(fold_step_rows);
   state_->write_derived();
+  commit();
+}
+
+// Durable from here on. Without room SQLite has undone the transaction before any sync; any other failure leaves it
+// open what is on disk.
+void Ledger::commit() {
   try {
-    database_->exec("COMMIT");
+    Bound(*commit_).run();
   } catch (const SQLite::Exception& error) {
     if ((error.getErrorCode() & 0xff) == SQLITE_FULL) throw;
     throw CommitUnknown(with_code(error));
@@ -234,7 +244,8 @@ void Ledger::process(Tasks tasks) {
       answer_after_refusal(std::move(tasks),
                            {Refusal::journal_unavailable, "the journal can't be written: " + with_code(error), {}});
     } else {
-      process_one_by_one(std::move(tasks), {Refusal::internal, "the ledger has made a mistake: " + with_code(error), {}});
+      process_one_by_one(std::move(tasks),
+                         {Refusal::internal, "the ledger has made a mistake: " + with_code(error), {}});
     }
     return;
   }
@@ -329,15 +340,10 @@ bool Ledger::commit_maintenance(const std::function<void()>& step) {
   const sqlite3_int64 changes_before = sqlite3_total_changes64(database_->getHandle());
   state_->begin_batch();
   try {
-    database_->exec("BEGIN IMMEDIATE");
+    Bound(*begin_).run();
     step();
     state_->write_derived();
-    try {
-      database_->exec("COMMIT");
-    } catch (const SQLite::Exception& error) {
-      if ((error.getErrorCode() & 0xff) == SQLITE_FULL) throw;
-      throw CommitUnknown(with_code(error));
-    }
+    commit();
   } catch (const CommitUnknown& error) {
     roll_back();
     fail(std::string("a sync of the journal failed: ") + error.what());
@@ -393,6 +399,10 @@ void Ledger::checkpoint(int pages_min) {
   const int code =
       sqlite3_wal_checkpoint_v2(database_->getHandle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   if (code == SQLITE_OK) wal_pages_ = 0;
+  if (code == SQLITE_IOERR_FSYNC) {
+    fail("a sync of the journal failed in a checkpoint");
+    return;
+  }
   const std::filesystem::path file = options_.state_dir / database_name;
   const std::int64_t bytes = file_bytes(file) + file_bytes(file.string() + "-wal");
   const std::lock_guard lock(mutex_);

@@ -105,6 +105,7 @@ class Ledger {
   void process(Tasks tasks);
   // One transaction: the commands, and whatever maintenance rides along.
   void write(const Tasks& tasks);
+  void commit();
   void maintain();
   bool commit_maintenance(const std::function<void()>& step);
   void answer_after_refusal(Tasks tasks, const Refused& why);
@@ -117,6 +118,8 @@ class Ledger {
   std::function<lifecycle::Now()> now_;
   Callbacks callbacks_;
   std::unique_ptr<SQLite::Database> database_;
+  std::unique_ptr<SQLite::Statement> begin_;
+  std::unique_ptr<SQLite::Statement> commit_;
   std::unique_ptr<State> state_;  // its statements end before their database
   std::map<uid_t, Recovered> recovered_;
 

@@ -180,8 +180,7 @@ class State {
   // in the pages touched. Every step can be repeated: a crash in between just moves the same rows again.
   struct Fold {
     enum class Stage { reading, writing, deleting } stage = Stage::reading;
-    std::vector<MarkRow> rows;
-    std::size_t written = 0;
+    std::map<std::pair<lifecycle::SessionId, lifecycle::Generation>, std::string> rows;  // turn ids, those to be moved
     std::int64_t read_through = 0;
     std::int64_t deleted_through = 0;
   };

@@ -103,7 +103,6 @@ void State::set_online(const AgentPointer& agent, bool online) {
 void State::set_lost(const AgentPointer& agent) {
   agents_.touch(agent);
   agent->lost = true;
-  agent->served = true;
   rows_.write_agent(*agent, now_.utc);
   changed_agents_.insert_or_assign(agent->id, agent);
   SessionId after = 0;

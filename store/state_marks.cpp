@@ -8,10 +8,23 @@ using lifecycle::Completed;
 using lifecycle::KnownTurn;
 using lifecycle::Session;
 
+namespace {
+
+// Whether a turn of that agent (empty = the current one) would only lengthen the last segment.
+bool grows(const Session& session, const std::string& agent) {
+  if (session.segments.empty()) return false;
+  const lifecycle::Segment& last = session.segments.back();
+  const bool same_owner = agent.empty() ? last.owner == session.agent : last.owner && last.owner->name == agent;
+  return same_owner && last.may_grow() && last.external_id == session.external_id;
+}
+
+}  // namespace
+
 Outcome<Completed> State::apply(const Complete& command) {
   Resident* found = find(command.uid, command.session);
   const UserPolicy& policy = policies_.of(command.uid);
-  const bool above_limit = (!found || !found->session.dirty()) && counts_[command.uid].dirty >= policy.dirty_sessions_max;
+  const bool above_limit =
+      (!found || !found->session.dirty()) && counts_[command.uid].dirty >= policy.dirty_sessions_max;
   const auto too_many_dirty = [&] {
     return Refused{Refusal::limit,
                    "too many sessions have uncommitted turns: at most " + std::to_string(policy.dirty_sessions_max) +
@@ -35,7 +48,7 @@ Outcome<Completed> State::apply(const Complete& command) {
   }
   if (known) return session.complete(nullptr, known, policy.commit, now_);
   if (above_limit) return too_many_dirty();
-  if (static_cast<std::int64_t>(session.segments.size()) >= policy.segments_max) {
+  if (static_cast<std::int64_t>(session.segments.size()) >= policy.segments_max && !grows(session, command.agent)) {
     return Refused{Refusal::limit,
                    "the session has too many uncommitted segments: at most " + std::to_string(policy.segments_max) +
                        "; see what its oldest one waits for",

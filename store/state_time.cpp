@@ -110,24 +110,24 @@ bool State::fold(int limit) {
     case Fold::Stage::reading: {
       if (folded_ >= last_mark_) return false;
       if (fold_.rows.empty()) fold_.read_through = folded_;
-      const std::size_t before = fold_.rows.size();
-      rows_.read_marks(fold_.read_through, limit, [&](const MarkRow& mark) { fold_.rows.push_back(mark); });
-      const bool end = fold_.rows.size() - before < static_cast<std::size_t>(limit);
-      if (!fold_.rows.empty()) fold_.read_through = fold_.rows.back().mark_id;
-      if (!end && fold_.rows.size() < fold_rows_max) return true;
-      fold_.deleted_through = folded_;
-      if (fold_.rows.empty()) fold_.read_through = last_mark_;
-      std::sort(fold_.rows.begin(), fold_.rows.end(), [](const MarkRow& left, const MarkRow& right) {
-        return std::pair(left.session_id, left.generation) < std::pair(right.session_id, right.generation);
+      int read = 0;
+      rows_.read_marks(fold_.read_through, limit, [&](const MarkRow& mark) {
+        ++read;
+        fold_.read_through = mark.mark_id;
+        fold_.rows.insert_or_assign({mark.session_id, mark.generation}, mark.turn);
       });
+      if (read == limit && fold_.rows.size() < fold_rows_max) return true;
+      if (fold_.rows.empty()) fold_.read_through = last_mark_;
+      fold_.deleted_through = folded_;
       fold_.stage = Fold::Stage::writing;
       return true;
     }
     case Fold::Stage::writing: {
-      const std::size_t end = std::min(fold_.rows.size(), fold_.written + static_cast<std::size_t>(limit) / 4 + 1);
-      for (; fold_.written < end; ++fold_.written) {
-        const MarkRow& mark = fold_.rows[fold_.written];
-        Resident* resident = find(mark.session_id);
+      // A row here can cost three random pages, where reading and deleting go along the log.
+      for (int written = 0; written <= limit / 8 && !fold_.rows.empty(); ++written) {
+        const auto mark = fold_.rows.extract(fold_.rows.begin());
+        const auto [session_id, generation] = mark.key();
+        Resident* resident = find(session_id);
         if (!resident) continue;  // forgotten since
         Session& session = resident->session;
         if (resident->written < session.generation) {
@@ -135,11 +135,11 @@ bool State::fold(int limit) {
           rows_.write_session(session);
           resident->written = session.generation;
         }
-        if (!mark.turn.empty() && mark.generation > session.watermark - policies_.retention.turn_ids) {
-          rows_.insert_turn(session.id, {mark.generation, mark.turn, false});
+        if (!mark.mapped().empty() && generation > session.watermark - policies_.retention.turn_ids) {
+          rows_.insert_turn(session.id, {generation, mark.mapped(), false});
         }
       }
-      if (fold_.written == fold_.rows.size()) fold_.stage = Fold::Stage::deleting;
+      if (fold_.rows.empty()) fold_.stage = Fold::Stage::deleting;
       return true;
     }
     case Fold::Stage::deleting: {

@@ -1,0 +1,154 @@
+// The commands that change something: what they send, what a person and a program see, and the exit status.
+#include "tests/cli/command_test.h"
+
+namespace tidemark::cli {
+namespace {
+
+using ChangeCommands = CommandTest;
+
+TEST_F(ChangeCommands, Complete) {
+  daemon.answers("turn.complete", {R"({"generation":5})", R"({"generation":5,"duplicate":true})",
+                                   R"({"generation":5,"counted":false})"});
+  EXPECT_EQ(tidemark({"complete", "a", "--agent", "codex", "--turn", "t1"}).out, "a: turn 5 completed\n");
+  EXPECT_EQ(sent("turn.complete"), R"({"session":"a","agent":"codex","turn":"t1"})");
+  EXPECT_EQ(tidemark({"complete", "a"}).out, "a: turn 5 was completed before\n");
+  EXPECT_EQ(sent("turn.complete"), R"({"session":"a"})");
+  auto const cancelled = tidemark({"complete", "a"});
+  EXPECT_EQ(cancelled.out, "a: not counted, as that turn was cancelled\n");
+  EXPECT_EQ(cancelled.exit, Exit::done);
+  EXPECT_EQ(tidemark({"complete", "a", "--json"}).out, "{\"generation\":5,\"counted\":false}\n");
+}
+
+TEST_F(ChangeCommands, CommitSendsWhatWasSaid) {
+  daemon.answers("session.commit",
+                 {R"({"committed":true,"outcome":"committed","start":1,"end":3,"generation":4,"watermark":3})"});
+  auto const ran = tidemark({"commit", "a"});
+  EXPECT_EQ(ran.exit, Exit::done);
+  EXPECT_EQ(ran.out, "a: committed: turns 1 to 3 (watermark 3 of 4)\n");
+  EXPECT_EQ(sent("session.commit"), R"({"session":"a"})");
+  tidemark({"commit", "a", "--agent", "codex", "--wait", "--timeout", "10s", "--uid", "5"});
+  EXPECT_EQ(sent("session.commit"), R"({"session":"a","agent":"codex","wait":true,"timeout_ms":10000,"uid":5})");
+  tidemark({"commit", "a", "--timeout", "off"});
+  EXPECT_EQ(sent("session.commit"), R"({"session":"a"})");
+}
+
+TEST_F(ChangeCommands, CommitExitsByItsOutcome) {
+  for (auto const& [outcome, word] : ipc::EnumWords<ipc::Outcome>::rows) {
+    bool const good = word == "committed" || word == "clean" || word == "accepted";
+    auto const result = R"({"committed":)" + std::string(word == "committed" ? "true" : "false") + R"(,"outcome":")" +
+                        std::string(word) + R"(","error":"says who","generation":4,"watermark":3})";
+    daemon.answers("session.commit", {result});
+    auto const ran = tidemark({"commit", "a"});
+    EXPECT_EQ(ran.exit, good ? Exit::done : Exit::refused) << word;
+    EXPECT_EQ(ran.out.empty(), !good) << word;
+    EXPECT_EQ(ran.err.empty(), good) << word;
+    EXPECT_TRUE(good || ran.err.starts_with("tidemark: a: ")) << ran.err;
+    auto const json = tidemark({"commit", "a", "--json"});
+    EXPECT_EQ(json.exit, ran.exit) << word;
+    EXPECT_EQ(json.out, result + "\n");
+    EXPECT_EQ(json.err, "");
+  }
+}
+
+TEST_F(ChangeCommands, CommitTellsTheProvidersError) {
+  daemon.answers("session.commit",
+                 {R"({"committed":false,"outcome":"failed","error":"HTTP 500","generation":4,"watermark":3})"});
+  EXPECT_EQ(tidemark({"commit", "a"}).err,
+            "tidemark: a: the commit failed: HTTP 500; it is tried again by itself, see `tidemark show`\n");
+}
+
+TEST_F(ChangeCommands, Flush) {
+  daemon.answers("session.flush",
+                 {R"({"committed":true,"outcome":"committed","segments":2,"generation":4,"watermark":4})",
+                  R"({"committed":false,"outcome":"stuck","segments":1,"generation":4,"watermark":3})"});
+  auto const ran = tidemark({"flush", "a", "--timeout", "2m"});
+  EXPECT_EQ(ran.exit, Exit::done);
+  EXPECT_EQ(ran.out, "a: committed, 2 segments done (watermark 4 of 4)\n");
+  EXPECT_EQ(sent("session.flush"), R"({"session":"a","timeout_ms":120000})");
+  auto const stuck = tidemark({"flush", "a"});
+  EXPECT_EQ(stuck.exit, Exit::refused);
+  EXPECT_EQ(stuck.err,
+            "tidemark: a: the oldest turns are stuck; `tidemark show` says what can be done, 1 segment done "
+            "(watermark 3 of 4)\n");
+}
+
+TEST_F(ChangeCommands, Rotate) {
+  std::string const result = R"({"due_segments":2,"generation":4,"watermark":1})";
+  daemon.answers("session.rotate", {result});
+  auto const ran = tidemark({"rotate", "a", "b", "--agent", "codex"});
+  EXPECT_EQ(ran.exit, Exit::done);
+  EXPECT_EQ(ran.out, "a: 2 segments to commit (watermark 1 of 4)\n");
+  EXPECT_EQ(sent("session.rotate"), R"({"from":"a","to":"b","agent":"codex"})");
+  EXPECT_EQ(tidemark({"rotate", "a", "--json"}).out, result + "\n");
+  EXPECT_EQ(sent("session.rotate"), R"({"from":"a"})");
+}
+
+TEST_F(ChangeCommands, Evict) {
+  daemon.answers("session.evict", {R"({"evicted":true,"outcome":"clean","generation":4,"watermark":4})",
+                                   R"({"evicted":false,"outcome":"running","generation":4,"watermark":3})"});
+  auto const ran = tidemark({"evict", "a", "--timeout", "500ms"});
+  EXPECT_EQ(ran.exit, Exit::done);
+  EXPECT_EQ(ran.out, "a: evicted (watermark 4 of 4)\n");
+  EXPECT_EQ(sent("session.evict"), R"({"session":"a","timeout_ms":500})");
+  auto const running = tidemark({"evict", "a"});
+  EXPECT_EQ(running.exit, Exit::refused);
+  EXPECT_EQ(running.err, "tidemark: a: not evicted, a turn is running; try again when it has ended\n");
+  EXPECT_EQ(tidemark({"evict", "a", "--json"}).exit, Exit::refused);
+}
+
+TEST_F(ChangeCommands, Discard) {
+  daemon.answers("session.discard", {R"({"discarded":true})", R"({"discarded":false})"});
+  EXPECT_EQ(tidemark({"discard", "a"}).out, "a: discarded\n");
+  EXPECT_EQ(sent("session.discard"), R"({"session":"a"})");
+  auto const dirty = tidemark({"discard", "a"});
+  EXPECT_EQ(dirty.exit, Exit::refused);
+  EXPECT_EQ(dirty.err, "tidemark: a: not discarded, as turns of it are uncommitted; commit it first\n");
+  auto const json = tidemark({"discard", "a", "--json"});
+  EXPECT_EQ(json.out, "{\"discarded\":false}\n");
+  EXPECT_EQ(json.exit, Exit::refused);
+}
+
+TEST_F(ChangeCommands, Forget) {
+  daemon.answers("session.forget", {R"({"forgotten":true,"dropped":3})", R"({"forgotten":false,"dropped":0})"});
+  EXPECT_EQ(tidemark({"forget", "a", "--reason", "by mistake"}).out, "a: forgotten, 3 turns dropped\n");
+  EXPECT_EQ(sent("session.forget"), R"({"session":"a","reason":"by mistake"})");
+  auto const unknown = tidemark({"forget", "a", "--reason", "r"});
+  EXPECT_EQ(unknown.exit, Exit::refused);
+  EXPECT_EQ(unknown.err, "tidemark: a: no such session; `tidemark ls` lists those that are known\n");
+  EXPECT_EQ(tidemark({"forget", "a", "--reason", "r", "--json"}).out, "{\"forgotten\":false,\"dropped\":0}\n");
+}
+
+TEST_F(ChangeCommands, Drain) {
+  daemon.answers("drain", {R"({"drained":true,"committed":3,"remaining":[]})",
+                           R"({"drained":false,"committed":0,"remaining":["a","b"]})"});
+  EXPECT_EQ(tidemark({"drain"}).out, "drained, 3 segments committed\n");
+  EXPECT_EQ(sent("drain"), "{}");
+  auto const left = tidemark({"drain", "--scope", "all", "--deadline", "30s"});
+  EXPECT_EQ(left.exit, Exit::refused);
+  EXPECT_EQ(left.err, "tidemark: not drained, no segments committed; left: a, b\n");
+  EXPECT_EQ(sent("drain"), R"({"scope":"all","deadline_ms":30000})");
+  auto const json = tidemark({"drain", "--deadline", "off", "--json"});
+  EXPECT_EQ(json.out, "{\"drained\":false,\"committed\":0,\"remaining\":[\"a\",\"b\"]}\n");
+  EXPECT_EQ(json.exit, Exit::refused);
+  EXPECT_EQ(sent("drain"), R"({"deadline_ms":)" + std::to_string(ipc::bounds::duration_max.count()) + "}");
+}
+
+TEST_F(ChangeCommands, RetrySettleAbandon) {
+  daemon.answers("commit.retry", {R"({"due_segments":1})"});
+  EXPECT_EQ(tidemark({"retry", "a"}).out, "a: 1 segment to commit\n");
+  EXPECT_EQ(sent("commit.retry"), R"({"session":"a"})");
+  daemon.answers("commit.settle", {R"({"watermark":9})"});
+  EXPECT_EQ(tidemark({"settle", "a", "--through", "9", "--reason", "seen"}).out, "a: settled; the watermark is 9\n");
+  EXPECT_EQ(sent("commit.settle"), R"({"session":"a","through":9,"reason":"seen"})");
+  daemon.answers("commit.abandon", {R"({"watermark":9})"});
+  EXPECT_EQ(tidemark({"abandon", "a", "--through", "9", "--reason", "bad", "--uid", "3"}).out,
+            "a: abandoned; the watermark is 9\n");
+  EXPECT_EQ(sent("commit.abandon"), R"({"session":"a","through":9,"reason":"bad","uid":3})");
+  EXPECT_EQ(tidemark({"--json", "retry", "a"}).out, "{\"due_segments\":1}\n");
+  EXPECT_EQ(tidemark({"--json", "settle", "a", "--through", "9", "--reason", "r"}).out, "{\"watermark\":9}\n");
+  daemon.answers("commit.retry", {ipc::Error::make(ipc::ErrorReason::not_found, "no such session")});
+  EXPECT_EQ(tidemark({"retry", "a"}).exit, Exit::refused);
+}
+
+}  // namespace
+}  // namespace tidemark::cli

@@ -1,0 +1,273 @@
+// status, ls, show and history: what they ask, what a person sees, what a program sees.
+#include <boost/json/parse.hpp>
+
+#include "tests/cli/command_test.h"
+
+namespace tidemark::cli {
+namespace {
+
+using LookCommands = CommandTest;
+
+std::string utc(std::chrono::milliseconds from_now) {
+  std::string text;
+  ipc::detail::append_utc(text, std::chrono::floor<ipc::Milliseconds>(std::chrono::system_clock::now() + from_now));
+  return text;
+}
+
+std::string status_text(std::string const& counts, std::string const& journal, std::string const& providers) {
+  return R"({"version":"0.1.0","instance":"i","uptime_ms":7200000,"schema":1,"sessions":12,"dirty":3,"due":2,)" +
+         counts + R"(,"agents_online":2,"providers":)" + providers + R"(,"journal":)" + journal +
+         R"(,"recovered":{"sessions":3,"generations":14,"in_doubt":1},"from_the_future":true})";
+}
+std::string const no_trouble = R"("in_flight":1,"confirming":0,"stalled":0,"in_doubt":4,"orphaned":5,"stuck":0)";
+std::string const healthy = R"({"healthy":true,"bytes":4300000})";
+
+TEST_F(LookCommands, StatusIsATableOfCounts) {
+  daemon.answers("daemon.status", {status_text(no_trouble, healthy, "[]")});
+  auto const ran = tidemark({"status"});
+  EXPECT_EQ(ran.exit, Exit::done);
+  EXPECT_EQ(ran.err, "");
+  EXPECT_EQ(ran.out, "daemon         version 0.1.0, up 2 h, at " + socket +
+                         "\n"
+                         "journal        healthy, 4.1 MiB\n"
+                         "recovered      3 dirty sessions, 14 turns, 1 attempt in doubt (at the last start)\n"
+                         "agents online  2\n"
+                         "sessions       12\n"
+                         "  dirty        3\n"
+                         "  due          2\n"
+                         "  in flight    1\n"
+                         "  confirming   0\n"
+                         "  stalled      0\n"
+                         "  in doubt     4\n"
+                         "  orphaned     5\n"
+                         "  stuck        0\n"
+                         "\n"
+                         "no providers\n");
+}
+
+TEST_F(LookCommands, StatusIsColouredOnlyOnATerminal) {
+  daemon.answers("daemon.status", {status_text(no_trouble, healthy, "[]")});
+  EXPECT_EQ(tidemark({"status"}).out.find('\x1b'), std::string::npos);
+  EXPECT_NE(tidemark({"status"}, true).out.find("\x1b[32mhealthy, 4.1 MiB\x1b[0m"), std::string::npos);
+}
+
+TEST_F(LookCommands, StatusPassesTheResultOnAsJson) {
+  auto const result = status_text(no_trouble, healthy, "[]");
+  daemon.answers("daemon.status", {result});
+  auto const ran = tidemark({"status", "--json"});
+  EXPECT_EQ(ran.exit, Exit::done);
+  EXPECT_EQ(ran.out, result + "\n");
+  EXPECT_EQ(ran.err, "");
+}
+
+TEST_F(LookCommands, StatusCheckFailsOnTrouble) {
+  std::string const paused = R"([{"name":"mem","kind":"http","state":"paused","error":"wrong key","since":)" +
+                             utc(std::chrono::minutes(-3)) + "}]";
+  std::string const ok = R"([{"name":"mem","kind":"http","state":"ok","since":)" + utc({}) + "}]";
+  std::string const ill = R"({"healthy":false,"bytes":1,"error":"disk full"})";
+  std::string const stuck = R"("in_flight":0,"confirming":0,"stalled":0,"in_doubt":0,"orphaned":0,"stuck":1)";
+  std::string const stalled = R"("in_flight":0,"confirming":1,"stalled":1,"in_doubt":0,"orphaned":0,"stuck":0)";
+  struct Case {
+    std::string result;
+    Exit checked;
+  };
+  for (auto const& [result, checked] :
+       {Case{status_text(no_trouble, healthy, ok), Exit::done}, Case{status_text(stuck, healthy, ok), Exit::refused},
+        Case{status_text(stalled, healthy, ok), Exit::refused},
+        Case{status_text(no_trouble, healthy, paused), Exit::refused},
+        Case{status_text(no_trouble, ill, ok), Exit::refused}}) {
+    daemon.answers("daemon.status", {result});
+    EXPECT_EQ(tidemark({"status"}).exit, Exit::done) << result;
+    EXPECT_EQ(tidemark({"status", "--check"}).exit, checked) << result;
+    EXPECT_EQ(tidemark({"--json", "status", "--check"}).exit, checked) << result;
+  }
+  EXPECT_NE(tidemark({"status"}).out.find("journal        not healthy: disk full\n"), std::string::npos);
+  daemon.answers("daemon.status", {status_text(no_trouble, healthy, paused)});
+  EXPECT_NE(tidemark({"status"})
+                .out.find("PROVIDER  KIND  STATE   SINCE      ERROR\n"
+                          "mem       http  paused  3 min ago  wrong key\n"),
+            std::string::npos)
+      << tidemark({"status"}).out;
+}
+
+std::string session_text(std::string const& name, std::string const& uncommitted, std::string const& rest) {
+  return R"({"session":")" + name + R"(","uid":1000,"generation":14,"watermark":10,"accepted":12,"uncommitted":)" +
+         uncommitted + "," + rest;
+}
+std::string const with_agent = R"("in_flight":true,"agent":"codex","turns_open":0,"last_turn_at":)";
+std::string const without_agent = R"("in_flight":false,"agent":null,"turns_open":1,"last_turn_at":null})";
+
+TEST_F(LookCommands, LsIsATableOfSessions) {
+  daemon.answers("session.list",
+                 {R"({"sessions":[)" + session_text("one", "4", with_agent + utc(std::chrono::minutes(-2)) + "},") +
+                  session_text("two words", "0", without_agent) + "]}"});
+  auto const ran = tidemark({"ls"});
+  EXPECT_EQ(ran.exit, Exit::done);
+  EXPECT_EQ(ran.out,
+            "SESSION    AGENT  NOW         UNCOMMITTED  GENERATION  WATERMARK  LAST TURN\n"
+            "one        codex  committing            4          14         10  2 min ago\n"
+            "two words  -      turn open             0          14         10  never\n");
+  EXPECT_EQ(sent("session.list"), R"({"limit":1000})");
+}
+
+TEST_F(LookCommands, LsShowsWhoseSessionsWhereThatIsAsked) {
+  daemon.answers("session.list", {R"({"sessions":[)" + session_text("one", "0", without_agent) + "]}"});
+  auto const ran = tidemark({"--uid", "all", "ls"});
+  EXPECT_TRUE(ran.out.starts_with(" UID  SESSION")) << ran.out;
+  EXPECT_NE(ran.out.find("\n1000  one"), std::string::npos) << ran.out;
+  EXPECT_EQ(sent("session.list"), R"({"limit":1000,"uid":"all"})");
+}
+
+TEST_F(LookCommands, LsFilters) {
+  daemon.answers("session.list", {R"({"sessions":[]})"});
+  for (std::string const word :
+       {"dirty", "due", "in_flight", "confirming", "stalled", "in_doubt", "orphaned", "stuck"}) {
+    std::string option = "--" + word;
+    std::replace(option.begin(), option.end(), '_', '-');
+    auto const ran = tidemark({"ls", option});
+    EXPECT_EQ(ran.out, "no sessions that are " + prose(word) + "\n");
+    EXPECT_EQ(sent("session.list"), R"({"filter":")" + word + R"(","limit":1000})");
+  }
+  EXPECT_EQ(tidemark({"ls"}).out, "no sessions\n");
+  EXPECT_EQ(tidemark({"ls", "--json"}).out, "{\"sessions\":[]}\n");
+}
+
+TEST_F(LookCommands, LsPagesByTheCursorToTheEnd) {
+  auto const pages = [&] {
+    daemon.answers("session.list",
+                   {R"({"sessions":[)" + session_text("one", "0", without_agent) + R"(],"cursor":"c1","extra":1})",
+                    R"({"sessions":[)" + session_text("two", "0", without_agent) + R"(],"cursor":"c2"})",
+                    R"({"sessions":[)" + session_text("three", "0", without_agent) + "]}"});
+  };
+  pages();
+  auto const ran = tidemark({"ls"});
+  EXPECT_NE(ran.out.find("\nthree"), std::string::npos) << ran.out;
+  EXPECT_EQ(ran.out.find("more"), std::string::npos) << ran.out;
+  auto const calls = daemon.seen("session.list");
+  ASSERT_EQ(calls.size(), 3u);
+  EXPECT_EQ(calls[1].params, R"({"limit":1000,"cursor":"c1"})");
+  EXPECT_EQ(calls[2].params, R"({"limit":1000,"cursor":"c2"})");
+
+  pages();
+  auto const json = boost::json::parse(tidemark({"ls", "--json"}).out).as_object();
+  EXPECT_EQ(json.at("sessions").as_array().size(), 3u);
+  EXPECT_EQ(json.at("extra"), 1);
+  EXPECT_FALSE(json.contains("cursor"));
+
+  pages();
+  auto const two = tidemark({"ls", "--limit", "2"});
+  EXPECT_EQ(daemon.seen("session.list").back().params, R"({"limit":1,"cursor":"c1"})");
+  EXPECT_EQ(two.out.find("\nthree"), std::string::npos) << two.out;
+  EXPECT_NE(two.out.find("there are more"), std::string::npos) << two.out;
+  pages();
+  auto const cut = boost::json::parse(tidemark({"ls", "--limit", "2", "--json"}).out).as_object();
+  EXPECT_EQ(cut.at("cursor"), "c2");
+}
+
+std::string segment_text(std::string const& range, std::string const& owner, std::string const& state,
+                         std::string const& rest) {
+  return "{" + range + R"(,"owner":)" + owner + R"(,"state":")" + state +
+         R"(","due":true,"sealed":false,"attempts":2,"commit":null,"key":null)" + rest + "}";
+}
+std::string const plain_rest = R"(,"next_attempt_at":null,"last_error":null)";
+
+TEST_F(LookCommands, ShowSaysWhatEachSegmentWaitsFor) {
+  daemon.answers(
+      "session.status",
+      {session_text("chat 42", "9", with_agent + utc(std::chrono::hours(-3))) + R"(,"segments":[)" +
+       segment_text(R"("start":1,"end":2)", R"("codex")", "confirming",
+                    plain_rest + R"(,"provider":"mem","stalled":true)") +
+       "," + segment_text(R"("start":3,"end":3)", R"("codex")", "confirming", plain_rest + R"(,"provider":"mem")") +
+       "," +
+       segment_text(R"("start":4,"end":5)", R"("codex")", "stuck",
+                    R"(,"next_attempt_at":null,"last_error":"too\nlong")") +
+       "," + segment_text(R"("start":6,"end":6)", R"("other")", "waiting", plain_rest) + "," +
+       segment_text(R"("start":7,"end":7)", "null", "open", plain_rest) + "]}"});
+  auto const ran = tidemark({"show", "chat 42"});
+  EXPECT_EQ(ran.exit, Exit::done);
+  EXPECT_EQ(ran.out,
+            "session      chat 42\n"
+            "agent        codex\n"
+            "generation   14\n"
+            "watermark    10\n"
+            "accepted     12\n"
+            "uncommitted  9 turns\n"
+            "turns open   0\n"
+            "last turn    3 h ago\n"
+            "\n"
+            "TURNS   OWNER   STATE                ATTEMPTS  WAITS FOR\n"
+            "1 to 2  codex   confirming, stalled         2  provider mem to finish, without progress for long\n"
+            "3       codex   confirming                  2  provider mem to finish\n"
+            "4 to 5  codex   stuck                       2  a decision, see below (last error: too long)\n"
+            "6       other   waiting                     2  turns 4 to 5 to be committed first\n"
+            "7       nobody  open                        2  a boundary or a commit\n"
+            "\n"
+            "Stuck, and holding back what is younger: turns 4 to 5. What can be done:\n"
+            "  try again                  tidemark retry 'chat 42'\n"
+            "  they did reach the memory  tidemark settle 'chat 42' --through 5 --reason TEXT\n"
+            "  drop them                  tidemark abandon 'chat 42' --through 5 --reason TEXT\n");
+}
+
+TEST_F(LookCommands, ShowKnowsTheOldestSegmentsWait) {
+  struct Case {
+    std::string segment;
+    std::string waits;
+  };
+  auto const range = R"("start":1,"end":1)";
+  for (auto const& [segment, waits] :
+       {Case{segment_text(range, R"("codex")", "in_flight", plain_rest), "the answer of agent codex"},
+        Case{segment_text(range, R"("codex")", "orphaned", plain_rest),
+             "agent codex, gone for good, or another of its group"},
+        Case{segment_text(range, R"("codex")", "waiting", plain_rest), "agent codex to be there and free"},
+        Case{segment_text(range, R"("codex")", "in_doubt", plain_rest + R"(,"provider":"mem")"),
+             "provider mem to be there and free"},
+        Case{segment_text(range, R"("codex")", "waiting",
+                          R"(,"last_error":"no","next_attempt_at":)" + utc(std::chrono::milliseconds(150'500))),
+             "the next attempt, in 2 min (last error: no)"},
+        Case{segment_text(range, "null", "waiting", plain_rest),
+             "an agent: nobody owns it; name one with `tidemark commit --agent`"}}) {
+    daemon.answers("session.status",
+                   {session_text("a", "1", with_agent + utc({})) + R"(,"segments":[)" + segment + "]}"});
+    auto const out = tidemark({"show", "a"}).out;
+    EXPECT_TRUE(out.ends_with("  " + waits + "\n")) << out;
+  }
+}
+
+TEST_F(LookCommands, ShowOfACleanSessionSaysSo) {
+  auto const clean = session_text("a", "0", R"("in_flight":false,"agent":null,"turns_open":0,"last_turn_at":null)") +
+                     R"(,"segments":[]})";
+  daemon.answers("session.status", {clean});
+  EXPECT_NE(tidemark({"show", "a"}).out.find("\nnothing is uncommitted\n"), std::string::npos);
+  EXPECT_EQ(tidemark({"show", "a", "--json", "--uid", "7"}).out, clean + "\n");
+  EXPECT_EQ(sent("session.status"), R"({"session":"a","uid":7})");
+  daemon.answers("session.status", {ipc::Error::make(ipc::ErrorReason::not_found, "no such session")});
+  auto const missing = tidemark({"show", "a"});
+  EXPECT_EQ(missing.exit, Exit::refused);
+  EXPECT_EQ(missing.err, "tidemark: no such session\n");
+}
+
+TEST_F(LookCommands, HistoryIsATableOfAttempts) {
+  std::string const record =
+      R"({"commit":"c1","key":"k","uid":0,"session":"a","owner":"codex","by":"mem","start":1,"end":3,"state":"failed",)"
+      R"("attempt":2,"reason":"rotate","started_at":)" +
+      utc(std::chrono::minutes(-5)) + R"(,"finished_at":)" + utc(std::chrono::minutes(-5) + std::chrono::seconds(4)) +
+      R"(,"error":"HTTP 500"},)"
+      R"({"commit":"c0","key":"k","uid":0,"session":"a","owner":null,"by":null,"start":1,"end":1,"state":"void",)"
+      R"("attempt":1,"reason":"idle","started_at":null,"finished_at":null})";
+  daemon.answers("commit.history", {R"({"commits":[)" + record + "]}"});
+  auto const ran = tidemark({"history", "a"});
+  EXPECT_EQ(ran.exit, Exit::done);
+  EXPECT_EQ(ran.out,
+            "SESSION  TURNS   OWNER   BY   STATE   ATTEMPT  STARTED    TOOK  REASON  ERROR\n"
+            "a        1 to 3  codex   mem  failed        2  5 min ago   4 s  rotate  HTTP 500\n"
+            "a        1       nobody  -    void          1  -             -  idle\n");
+  EXPECT_EQ(sent("commit.history"), R"({"session":"a","limit":20})");
+  tidemark({"history", "--limit", "5"});
+  EXPECT_EQ(sent("commit.history"), R"({"limit":5})");
+  EXPECT_EQ(tidemark({"--json", "history"}).out, R"({"commits":[)" + record + "]}\n");
+  daemon.answers("commit.history", {R"({"commits":[]})"});
+  EXPECT_EQ(tidemark({"history"}).out, "no attempts\n");
+}
+
+}  // namespace
+}  // namespace tidemark::cli
