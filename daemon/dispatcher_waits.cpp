@@ -202,7 +202,7 @@ void Dispatcher::finish(const std::shared_ptr<Wait>& wait, WaitResult result) {
   assert(record);
   std::erase(record->waits, held);
   // Never from inside the caller's own call: it may still be busy with what led here.
-  boost::asio::post(context_, [this, held, result = std::move(result)]() mutable { held->done(std::move(result)); });
+  boost::asio::post(context_, [held, result = std::move(result)]() mutable { held->done(std::move(result)); });
   advance(*record);
 }
 

@@ -257,7 +257,7 @@ void append_error(std::string& out, std::string_view id, Error const& error) {
 
 struct Parser::State {
   std::array<unsigned char, 16 * bounds::kibibyte> block;  // enough for any usual frame
-  json::monotonic_resource memory{block.data(), block.size()};
+  std::optional<json::monotonic_resource> memory{std::in_place, block.data(), block.size()};
   std::optional<json::basic_parser<Handler>> parser{parser_options()};
   std::optional<json::value> root;
   std::size_t frame_bytes = 0;  // of the last frame
@@ -287,8 +287,9 @@ std::span<Message> Parser::State::parse(std::string_view frame) {
   frame_bytes = frame.size();
   auto& handler = parser->handler();
   parser->reset();
-  handler.reset(&memory);  // before the memory is taken back: the stack may still hold a broken frame's values
-  memory.release();
+  handler.reset(&*memory);  // before the memory is taken back: the stack may still hold a broken frame's values
+  // Made anew: its release() keeps the size of the next block, which doubles with each, over all frames ever parsed.
+  memory.emplace(block.data(), block.size());
 
   json::error_code error;
   std::size_t const used = parser->write_some(false, frame.data(), frame.size(), error);
