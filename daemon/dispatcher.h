@@ -56,9 +56,10 @@ class Dispatcher {
   bool connected(ClientId client) const { return clients_.find_client(client) != nullptr; }
   // Names of the agents that this client serves.
   std::vector<std::string> served_by(ClientId client) const;
+  std::size_t served_count(ClientId client) const;
 
   // ---- callers that wait for a boundary (dispatcher_waits.cpp)
-  // Whether a commit of that session would have to wait its turn.
+  // Whether an attempt is out in that session, or about to be.
   bool busy(uid_t uid, std::string_view session) const;
   // Queues the caller; `timeout` empty = no limit. wait->done is called exactly once, never from inside this call.
   void enqueue(std::shared_ptr<Wait> wait, std::optional<lifecycle::Milliseconds> timeout);
@@ -89,8 +90,7 @@ class Dispatcher {
     lifecycle::Key key{};
     lifecycle::Generation start = 0, end = 0;
     lifecycle::AgentId asked = 0;
-    std::int64_t epoch = 0;  // of the registration that was asked: whose slot it takes
-    ClientId client = 0;
+    std::int64_t presence = 0;  // whose slot it takes
     std::unique_ptr<boost::asio::steady_timer> timeout;
   };
 
@@ -109,7 +109,7 @@ class Dispatcher {
   Owner* target_of(Owner& owner, const SessionRecord& record);
   bool anybody_could(Owner& owner, const SessionRecord& record);
   void begin(SessionRecord& record, Owner& target);
-  void on_begun(uid_t uid, const std::string& session, lifecycle::AgentId asked, std::int64_t epoch,
+  void on_begun(uid_t uid, const std::string& session, lifecycle::AgentId asked, std::int64_t presence,
                 store::Outcome<store::BeginAttempt::Result> outcome);
   void ask(SessionRecord& record, Owner& target, const store::BeginAttempt::Result& begun);
   void on_answer(lifecycle::CommitId commit, uid_t uid, const std::string& session, const lifecycle::Key& key,
@@ -119,7 +119,9 @@ class Dispatcher {
   void submit_end(const Out& out, store::AttemptEnd how, const std::string& error);
   void on_ended(const Out& out, store::AttemptEnd how, const std::string& error,
                 store::Outcome<store::EndAttempt::Result> outcome);
-  void release_slot(lifecycle::AgentId asked, std::int64_t epoch);
+  void release_slot(lifecycle::AgentId asked, std::int64_t presence);
+  // The owner if that very connection still serves it; null otherwise.
+  Owner* present(lifecycle::AgentId agent, std::int64_t presence);
   void arm_timeout(Out& out);
   void arm_backoff();
   double chance();
@@ -133,13 +135,19 @@ class Dispatcher {
   void serve_group(Owner& member);
   void suspect(Owner& owner);
   void let_go(Owner& owner);
-  void end_attempts_of(const Owner& owner, const std::string& why);
+  void end_attempts_of(lifecycle::AgentId agent, const Presence& presence, const std::string& why);
+  void leave_group(Owner& owner);
+  // Callers that wait for an attempt of this owner's work look again whether there can be one.
+  void look_again(Owner& owner);
+  void look_again_in_group(const Owner& member);
 
   // dispatcher_waits.cpp
   void advance(SessionRecord& record);
   void start(SessionRecord& record, const std::shared_ptr<Wait>& wait);
   void make_due(const std::shared_ptr<Wait>& wait);
   void step(SessionRecord& record, const std::shared_ptr<Wait>& wait);
+  // Ends the caller if nothing can be attempted for it (any more). The record may be gone then.
+  bool ended(SessionRecord& record, const std::shared_ptr<Wait>& wait);
   void refuse(const std::shared_ptr<Wait>& wait, const store::Refused& refused);
   void on_attempt_ended(SessionRecord& record, const Out& out, store::AttemptEnd how, const std::string& error,
                         const store::Marks& marks);
@@ -161,6 +169,9 @@ class Dispatcher {
   std::set<std::pair<lifecycle::Steady, SessionRecord*>> backoffs_;
   boost::asio::steady_timer backoff_timer_;
   std::optional<lifecycle::Steady> backoff_armed_;
+  std::int64_t last_presence_ = 0;
+  bool delivering_ = false;  // between on_effects and after_answers: owners are kept, the answers may be about them
+  std::vector<lifecycle::AgentId> maybe_unneeded_;
   bool stopping_ = false;
 };
 

@@ -14,7 +14,9 @@ using store::AttemptEnd;
 bool Dispatcher::busy(uid_t uid, std::string_view session) const {
   const auto found = sessions_.find({uid, std::string(session)});
   if (found == sessions_.end()) return false;
-  return found->second->phase != SessionRecord::Phase::idle || !found->second->waits.empty();
+  const SessionRecord& record = *found->second;
+  return record.phase != SessionRecord::Phase::idle ||
+         (!record.waits.empty() && record.waits.front()->stage == Wait::Stage::attempting);
 }
 
 void Dispatcher::enqueue(std::shared_ptr<Wait> wait, std::optional<lifecycle::Milliseconds> timeout) {
@@ -116,16 +118,25 @@ void Dispatcher::refuse(const std::shared_ptr<Wait>& wait, const store::Refused&
 
 // The caller's next attempt, or its end.
 void Dispatcher::step(SessionRecord& record, const std::shared_ptr<Wait>& wait) {
+  if (!ended(record, wait)) place(record);
+}
+
+bool Dispatcher::ended(SessionRecord& record, const std::shared_ptr<Wait>& wait) {
   const store::Head& head = record.head;
-  if (head.stuck) return finish(wait, Outcome::stuck);
-  if (!head.due) {
-    if (wait->kind == Wait::Kind::evict) return release(wait);
-    if (wait->result.segments > 0) return finish(wait, Outcome::committed);
-    return finish(wait, wait->accepted ? Outcome::accepted : Outcome::clean);
+  if (head.stuck) {
+    finish(wait, Outcome::stuck);
+  } else if (!head.due && wait->kind == Wait::Kind::evict) {
+    release(wait);
+  } else if (!head.due) {
+    finish(wait, wait->result.segments > 0 ? Outcome::committed : wait->accepted ? Outcome::accepted : Outcome::clean);
+  } else if (!record.owner) {
+    finish(wait, Outcome::no_owner);
+  } else if (!anybody_could(*record.owner, record)) {
+    finish(wait, Outcome::owner_offline);
+  } else {
+    return false;
   }
-  if (!record.owner) return finish(wait, Outcome::no_owner);
-  if (!anybody_could(*record.owner, record)) return finish(wait, Outcome::owner_offline);
-  place(record);
+  return true;
 }
 
 void Dispatcher::on_attempt_ended(SessionRecord& record, const Out& out, AttemptEnd how, const std::string& error,
@@ -151,6 +162,10 @@ void Dispatcher::on_attempt_ended(SessionRecord& record, const Out& out, Attempt
     case AttemptEnd::failed:
     case AttemptEnd::failed_for_good:
       return finish(wait, Outcome::failed);
+    case AttemptEnd::not_asked:
+      wait->result.start = wait->result.end = 0;
+      wait->result.error.clear();
+      return step(record, wait);
     case AttemptEnd::in_doubt:
       return finish(wait, Outcome::in_doubt);
   }

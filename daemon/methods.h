@@ -19,6 +19,9 @@ namespace tidemark::daemon {
 // Drains of one user that may be under way at once.
 inline constexpr std::int64_t drains_per_user_max = 8;
 
+// Agents that one connection may serve.
+inline constexpr std::size_t agents_per_connection_max = 4'096;
+
 // What the methods work with; all of it outlives them.
 struct MethodContext {
   boost::asio::io_context& io;

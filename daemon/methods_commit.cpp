@@ -84,6 +84,7 @@ void Methods::commit(const Client& client, ipc::Call call, ipc::SessionCommitPar
   wait->uid = *uid;
   wait->session = params.session.value;
   wait->agent = text_of(params.agent);
+  wait->patient = params.wait;
   wait->reason = params.reason && !params.reason->value.empty() ? params.reason->value : "commit";
   wait->done = [this, uid = *uid, session = params.session.value, fill,
                 held = std::make_shared<ipc::Call>(std::move(call))](WaitResult result) {

@@ -32,6 +32,7 @@ void Methods::hello(const Client& client, ipc::Call call, ipc::HelloParams param
   result.limits.page_entries = bounds::page_entries_max;
   result.limits.connections = limits.connections;
   result.limits.connections_per_user = limits.connections_per_user;
+  result.limits.agents_per_connection = static_cast<std::int64_t>(agents_per_connection_max);
   result.limits.drains_per_user = drains_per_user_max;
   result.limits.open_turns_per_session = static_cast<std::int64_t>(store::open_turns_max);
   result.limits.waiting_calls = limits.waiting_calls;

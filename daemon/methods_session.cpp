@@ -56,6 +56,11 @@ void Methods::register_agent(const Client& client, ipc::Call call, ipc::AgentReg
                                "no provider \"" + provider->value + "\" is configured in this daemon"));
     return;
   }
+  if (context_.dispatcher.served_count(client.id) >= agents_per_connection_max) {
+    call.fail(ipc::Error::at_limit("agents_per_connection", "one connection may serve at most " +
+                                                                std::to_string(agents_per_connection_max) + " agents"));
+    return;
+  }
   store::Register command;
   command.uid = client.uid;
   command.agent = params.agent.value;

@@ -53,8 +53,11 @@ struct Older {
 
 // How a name is served at present.
 struct Presence {
+  // Tells one serving connection of the name from the next. Another registration on the same connection keeps it, and
+  // so its slots and what is out.
+  std::int64_t number = 0;
   ClientId client = 0;
-  std::int64_t epoch = 0;
+  std::int64_t epoch = 0;  // of the latest registration
   std::int64_t max_in_flight = 4;
   std::int64_t in_flight = 0;
   bool serves_orphans = false;
@@ -67,6 +70,7 @@ struct Owner {
   lifecycle::Agent facts;  // as the ledger said last
   std::optional<Presence> presence;
   std::unique_ptr<boost::asio::steady_timer> grace;  // runs while it is offline and not lost
+  bool losing = false;                               // the ledger has been told that it is lost
   std::set<SessionRecord*> records;                  // all whose head it owns
   std::set<SessionRecord*, Older> ready;             // those that could be attempted now
 
@@ -100,6 +104,7 @@ struct Wait {
   uid_t uid = 0;
   std::string session, agent, reason;
   Stage stage = Stage::queued;
+  bool patient = true;  // false: a commit that doesn't wait for somebody else's attempt
   bool finished = false;
   bool own_attempt = false;  // the attempt that is out was begun for it
   bool accepted = false;     // something of it is with its provider

@@ -28,6 +28,7 @@ struct Limits {
   std::int64_t connections = 0;
   std::int64_t connections_per_user = 0;
   std::int64_t waiting_calls = 0;
+  std::int64_t agents_per_connection = 0;
   std::int64_t drains_per_user = 0;
   std::int64_t open_turns_per_session = 0;
   std::int64_t dirty_sessions_per_user = 0;
@@ -36,8 +37,9 @@ struct Limits {
 };
 BOOST_DESCRIBE_STRUCT(Limits, (),
                       (max_frame_bytes, name_bytes, text_bytes, json_depth, batch_members, calls_outstanding,
-                       output_bytes, page_entries, connections, connections_per_user, waiting_calls, drains_per_user,
-                       open_turns_per_session, dirty_sessions_per_user, segments_per_session, watch_queue))
+                       output_bytes, page_entries, connections, connections_per_user, waiting_calls,
+                       agents_per_connection, drains_per_user, open_turns_per_session, dirty_sessions_per_user,
+                       segments_per_session, watch_queue))
 
 struct HelloResult {
   std::string server;

@@ -110,6 +110,16 @@ bool Session::fail(CommitId commit, std::string_view error, bool permanent, cons
   return true;
 }
 
+bool Session::withdraw(CommitId commit) {
+  Segment* segment = by_attempt(commit);
+  if (!segment) return false;
+  if (!segment->sealed) segment->key = no_key;
+  segment->phase = Phase::pending;
+  segment->changed = true;
+  --segment->attempts;
+  return true;
+}
+
 bool Session::doubt(CommitId commit, std::string_view error, const RetryPolicy& retry, double chance, const Now& now) {
   Segment* segment = by_attempt(commit);
   if (!segment) return false;

@@ -144,6 +144,8 @@ class Session {
   // An attempt failed for a known reason. False if it isn't the attempt that is out.
   bool fail(CommitId commit, std::string_view error, bool permanent, const RetryPolicy& retry, double chance,
             const Now& now);
+  // An attempt never left: nobody was asked, so it doesn't count. False if it isn't the attempt that is out.
+  bool withdraw(CommitId commit);
   // An attempt's outcome can't be known: the segment is sealed. False if it isn't the attempt that is out.
   bool doubt(CommitId commit, std::string_view error, const RetryPolicy& retry, double chance, const Now& now);
   // The provider accepted the segment and failed to extract it. False if it isn't confirming under that key.

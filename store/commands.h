@@ -78,6 +78,7 @@ struct AgentOffline : Fact {
   using Result = Nothing;
   uid_t uid = 0;
   std::string agent;
+  std::int64_t epoch = 0;  // of the registration that ended; means nothing if the name has registered again since
 };
 // Offline for longer than the orphan grace. Means nothing if the name has registered again since `epoch`.
 struct AgentLost : Fact {
@@ -86,6 +87,15 @@ struct AgentLost : Fact {
   std::string agent;
   std::int64_t epoch = 0;
   lifecycle::SessionId after = 0;  // the ledger's own: where the next piece of a long list begins
+};
+
+// Heard again after it was counted as lost, though its connection had never ended. Means nothing if the name has
+// registered again since `epoch`.
+struct AgentBack : Fact {
+  using Result = Nothing;
+  uid_t uid = 0;
+  std::string agent;
+  std::int64_t epoch = 0;
 };
 
 // ---- boundaries
@@ -166,10 +176,18 @@ struct BeginAttempt : Write {
   lifecycle::Key new_key{};
   std::string reason;  // of an explicit commit; empty = why the segment fell due
 };
-enum class AttemptEnd { committed, skipped, failed, failed_for_good, in_doubt };
+enum class AttemptEnd {
+  committed,
+  skipped,
+  failed,
+  failed_for_good,
+  in_doubt,
+  not_asked,  // it never left: it doesn't count
+};
 struct EndAttempt : Fact {
   struct Result {
-    bool applied = false;  // false: it meant nothing any more, or an earlier success had settled it
+    bool applied = false;  // false: it meant nothing any more
+    bool settled = false;  // not applied, since another success under its key, or the operator, had settled its range
     Marks marks;
   };
   uid_t uid = 0;

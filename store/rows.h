@@ -130,6 +130,8 @@ class Rows {
   void finish_attempt(lifecycle::CommitId commit, std::string_view state, lifecycle::Utc at, std::string_view error,
                       std::string_view evidence);
   std::string attempt_state(lifecycle::CommitId commit);  // empty = not (or no longer) in the history
+  // Whether some attempt under that key succeeded, or was settled by hand.
+  bool key_settled(uid_t uid, std::string_view session, const lifecycle::Key& key);
   // Newest first, before the commit `before` (0 = from the newest); `session` empty = all of that uid's.
   std::vector<AttemptRow> history(std::optional<uid_t> uid, std::string_view session, lifecycle::CommitId before,
                                   int limit);

@@ -49,6 +49,13 @@ std::string Rows::attempt_state(CommitId commit) {
   return select.integer(commit).step() ? select.text_at(0) : std::string();
 }
 
+bool Rows::key_settled(uid_t uid, std::string_view session, const lifecycle::Key& key) {
+  Bound select(
+      statement("SELECT 1 FROM attempts WHERE uid = ? AND session = ? AND key = ?"
+                " AND state IN ('committed', 'skipped', 'settled') LIMIT 1"));
+  return select.integer(uid).text(session).key_or_null(key).step();
+}
+
 #define ATTEMPT_COLUMNS                                                                                    \
   "commit_id, uid, session, key, owner, asked, start_generation, end_generation, state, attempt, reason, " \
   "started_at, finished_at, error, evidence FROM attempts "

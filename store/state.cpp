@@ -19,6 +19,7 @@ namespace {
 
 // Clean sessions that stay in memory, so that an agent's next turn needn't read them again.
 constexpr std::size_t clean_sessions_max = 4'096;
+constexpr std::size_t stale_deadlines_max = 1'024;  // and as many as twice the sessions in memory
 
 }  // namespace
 
@@ -71,21 +72,28 @@ Effects State::end_batch() {
   for (const auto& [resident, from] : turns_to_forget_) resident->turns.forget_before(from);
   turns_to_forget_.clear();
   before_.clear();
-  turns_added_.clear();
+  turns_changed_.clear();
   dropped_.clear();
   counts_to_write_.clear();
   agents_.end_batch();
   online_changed_.clear();
   fold_stepped_ = false;
   while (clean_.size() > clean_sessions_max && clean_.front()->last_mark <= folded_) leave(*clean_.front());
+  trim_deadlines();
   return effects;
 }
 
 void State::roll_back() {
   // Agents first: whether a session counts as orphaned is theirs to say.
   const std::vector<lifecycle::AgentId> restored_agents = agents_.roll_back();
-  for (const auto& [resident, key] : turns_added_) resident->turns.remove(key);
-  turns_added_.clear();
+  for (auto change = turns_changed_.rbegin(); change != turns_changed_.rend(); ++change) {
+    if (change->forgotten) {
+      change->resident->turns.put_back(change->key, *change->forgotten);
+    } else {
+      change->resident->turns.remove(change->key);
+    }
+  }
+  turns_changed_.clear();
   turns_to_forget_.clear();
   // Sessions made in this batch go first: one may have taken the name of one that was dropped in it.
   for (const Before& before : before_) {
@@ -121,7 +129,7 @@ void State::roll_back() {
   }
   for (auto change = online_changed_.rbegin(); change != online_changed_.rend(); ++change) {
     if (change->second) {
-      online_.insert_or_assign(change->first, change->second);
+      online_.insert_or_assign(change->first, *change->second);
     } else {
       online_.erase(change->first);
     }
@@ -131,8 +139,12 @@ void State::roll_back() {
   later_ = later_before_;
   folded_ = folded_before_;
   // Rows that a step has read may not be there any more, and what it wrote isn't: the run is begun again.
-  if (fold_stepped_) fold_ = Fold{};
+  if (fold_stepped_) {
+    if (!fold_.rows.empty()) fold_discarded_.push_back(std::move(fold_.rows));
+    fold_ = Fold{};
+  }
   fold_stepped_ = false;
+  trim_deadlines();
 }
 
 State::Resident* State::find(uid_t uid, std::string_view name) {
@@ -189,6 +201,8 @@ State::Resident& State::load(const SessionRow& row) {
   }
   session.open_turns = rows_.open_turns(row.id, agent_by_id, now_);
   rows_.read_turns(row.id, [&](const TurnRow& turn) {
+    // Those of turns long settled are just not deleted yet.
+    if (!turn.cancelled && turn.generation <= row.watermark - policies_.retention.turn_ids) return;
     resident.turns.add(turn_key(turn.turn), {turn.generation, turn.cancelled});
   });
   enter(std::move(loaded));
@@ -204,6 +218,7 @@ void State::enter(std::unique_ptr<Resident> entering) {
 
 void State::leave(Resident& resident) {
   count(resident, Facts{});
+  count_only_open(resident, false);
   dirty_.erase(resident.session.id);
   for (const lifecycle::AgentId owner : resident.owners) by_owner_.erase({owner, resident.session.id});
   if (resident.clean) clean_.erase(*resident.clean);
@@ -226,6 +241,7 @@ void State::changed(Resident& resident) {
 
 void State::derive(Resident& resident) {
   count(resident, resident.session.facts());
+  count_only_open(resident, resident.needed() && !resident.session.dirty());
   index_owners(resident);
   schedule(resident);
   keep_or_drop(resident);
@@ -252,6 +268,12 @@ void State::count(Resident& resident, const Facts& facts) {
   resident.counted = facts;
 }
 
+void State::count_only_open(Resident& resident, bool only_open) {
+  if (resident.only_open == only_open) return;
+  resident.only_open = only_open;
+  only_open_[resident.session.uid] += only_open ? 1 : -1;
+}
+
 void State::index_owners(Resident& resident) {
   std::vector<lifecycle::AgentId> owners;
   for (const Segment& segment : resident.session.segments) {
@@ -276,6 +298,17 @@ void State::schedule(Resident& resident) {
   deadlines_.emplace(*deadline, resident.session.id);
 }
 
+// Entries stay when their session goes, until their time comes: not too many of them.
+void State::trim_deadlines() {
+  if (deadlines_.size() <= 2 * by_id_.size() + stale_deadlines_max) return;
+  std::vector<Deadline> live;
+  live.reserve(by_id_.size());
+  for (const auto& [id, resident] : by_id_) {
+    if (resident->deadline) live.emplace_back(*resident->deadline, id);
+  }
+  deadlines_ = {std::greater<>(), std::move(live)};
+}
+
 void State::keep_or_drop(Resident& resident) {
   if (resident.clean) {
     clean_.erase(*resident.clean);
@@ -287,7 +320,7 @@ void State::keep_or_drop(Resident& resident) {
 void State::drop(Resident& resident) {
   const Session& session = resident.session;
   touch(resident);
-  rows_.delete_session(session.id);
+  go_on(DeleteSession{session.id});
   --counts_[session.uid].sessions;
   counts_to_write_.insert(session.uid);
   Head gone;
@@ -296,6 +329,7 @@ void State::drop(Resident& resident) {
   gone_heads_.push_back(std::move(gone));
   std::unique_ptr<Resident> kept = std::move(by_id_.at(session.id));
   count(resident, Facts{});
+  count_only_open(resident, false);
   for (const lifecycle::AgentId owner : resident.owners) by_owner_.erase({owner, session.id});
   resident.owners.clear();
   if (resident.clean) clean_.erase(*resident.clean);
@@ -328,17 +362,30 @@ Marks State::marks_of(const Session& session) const {
   return {true, session.generation, session.watermark, session.accepted};
 }
 
-void State::remember_turn(Resident& resident, std::string_view turn, const lifecycle::KnownTurn& known, bool write) {
+// Not written: it stands in the log.
+void State::remember_turn(Resident& resident, std::string_view turn, Generation generation) {
   const TurnKey key = turn_key(turn);
-  resident.turns.add(key, known);
-  turns_added_.emplace_back(&resident, key);
-  if (write) rows_.insert_turn(resident.session.id, {known.generation, std::string(turn), known.cancelled});
+  resident.turns.add(key, {generation, false});
+  turns_changed_.push_back({&resident, key, std::nullopt});
+}
+
+void State::remember_cancelled(Resident& resident, std::string_view turn) {
+  const TurnKey key = turn_key(turn);
+  const Generation place = resident.turns.next_cancelled();
+  resident.turns.add(key, {place, true});
+  turns_changed_.push_back({&resident, key, std::nullopt});
+  rows_.insert_turn(resident.session.id, {place, std::string(turn), true});
+  while (static_cast<std::int64_t>(resident.turns.cancelled()) > policies_.retention.turn_ids) {
+    const auto [oldest, known] = resident.turns.forget_oldest_cancelled();
+    turns_changed_.push_back({&resident, oldest, known});
+    rows_.delete_cancelled_turn(resident.session.id, known.generation);
+  }
 }
 
 void State::forget_settled_turns(Resident& resident) {
   const Generation from = resident.session.watermark - policies_.retention.turn_ids + 1;
   if (from <= 1) return;
-  rows_.delete_turns_before(resident.session.id, from);
+  go_on(DeleteTurns{resident.session.id, from});
   // In memory only once it is durable, so that a roll-back needn't bring them back.
   turns_to_forget_.emplace_back(&resident, from);
 }
@@ -356,10 +403,15 @@ void State::for_owned(lifecycle::AgentId agent, SessionId after, int limit,
 void State::check_invariants() const {
   for (const auto& [id, resident] : by_id_) {
     resident->session.check_invariants();
-    assert(resident->counted == resident->session.facts());
+    Facts facts = resident->session.facts();
+    // A recount may be on its way.
+    if (!later_.empty()) facts.orphaned = resident->counted.orphaned;
+    assert(resident->counted == facts);
+    assert(resident->only_open == (resident->needed() && !resident->session.dirty()));
     assert(resident->session.dirty() == dirty_.contains(id));
     assert(resident->session.dirty() || resident->written == resident->session.generation);
   }
+  assert(deadlines_.size() <= 2 * by_id_.size() + stale_deadlines_max);
 }
 
 }  // namespace tidemark::store

@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "store/agents.h"
@@ -54,6 +55,8 @@ class State {
   // Commands that a long one has left behind for later; false = none.
   bool apply_later();
   bool later_pending() const { return !later_.empty(); }
+  // Entries that wait for their time. For tests.
+  std::size_t queued_deadlines() const { return deadlines_.size(); }
 
   // ---- commands
   Outcome<lifecycle::Completed> apply(const Complete& command);
@@ -64,6 +67,7 @@ class State {
   Outcome<Nothing> apply(const UnregisterAgent& command);
   Outcome<Nothing> apply(const AgentOffline& command);
   Outcome<Nothing> apply(const AgentLost& command);
+  Outcome<Nothing> apply(const AgentBack& command);
   Outcome<TakeOldest::Result> apply(const TakeOldest& command);
   Outcome<MakeDue::Result> apply(const MakeDue& command);
   Outcome<Rotate::Result> apply(const Rotate& command);
@@ -97,6 +101,7 @@ class State {
     std::uint64_t batch = 0;                              // the last one that touched it
     lifecycle::Facts counted;                             // what counts_ holds of it
     std::vector<lifecycle::AgentId> owners;               // what by_owner_ holds of it
+    bool only_open = false;                               // counted in only_open_
     std::optional<lifecycle::Steady> deadline;            // what deadlines_ holds of it
     std::optional<std::list<Resident*>::iterator> clean;  // its place in clean_
 
@@ -108,6 +113,29 @@ class State {
     lifecycle::Generation written;
     std::int64_t last_mark;
   };
+  // An id that this batch has learned (without `forgotten`) or forgotten.
+  struct TurnChange {
+    Resident* resident;
+    TurnKey key;
+    std::optional<lifecycle::KnownTurn> forgotten;
+  };
+  struct Online {
+    lifecycle::AgentPointer agent;
+    std::int64_t epoch;  // of its latest registration to serve
+  };
+  // What a command leaves for later, so that nobody waits long: each goes on in pieces of a bounded size. (And AgentLost.)
+  struct Recount {  // whether the agent's sessions count as orphaned
+    lifecycle::AgentId agent;
+    lifecycle::SessionId after;
+  };
+  struct DeleteTurns {  // rows of completed turns
+    lifecycle::SessionId session;
+    lifecycle::Generation before;
+  };
+  struct DeleteSession {
+    lifecycle::SessionId session;
+  };
+  using Later = std::variant<AgentLost, Recount, DeleteTurns, DeleteSession>;
   struct Name {
     uid_t uid;
     std::string_view name;  // points into the resident
@@ -132,10 +160,16 @@ class State {
   void changed(Resident& resident);
   void derive(Resident& resident);
   void count(Resident& resident, const lifecycle::Facts& facts);
+  void count_only_open(Resident& resident, bool only_open);
   void index_owners(Resident& resident);
   void schedule(Resident& resident);
   void keep_or_drop(Resident& resident);
-  void remember_turn(Resident& resident, std::string_view turn, const lifecycle::KnownTurn& known, bool write);
+  void remember_turn(Resident& resident, std::string_view turn, lifecycle::Generation generation);
+  void remember_cancelled(Resident& resident, std::string_view turn);
+  // Whether the session (null: one that isn't known yet) would be one too many to be kept in memory.
+  bool no_room_for(const Resident* resident, uid_t uid);
+  void tell_if_away(const lifecycle::AgentPointer& owner);
+  void trim_deadlines();
   void forget_settled_turns(Resident& resident);
   void drop(Resident& resident);
   void record_dropped(const lifecycle::Session& session, const lifecycle::Attempt& dropped, std::string_view state,
@@ -146,7 +180,12 @@ class State {
   Marks marks_of(const lifecycle::Session& session) const;
   bool lose_page(const lifecycle::AgentPointer& agent, lifecycle::SessionId& after);
   void set_lost(const lifecycle::AgentPointer& agent);
-  void set_online(const lifecycle::AgentPointer& agent, bool online);
+  void set_online(lifecycle::AgentId agent, std::optional<Online> online);
+  // The next piece, and the rest is left for later.
+  void go_on(AgentLost rest);
+  void go_on(Recount rest);
+  void go_on(const DeleteTurns& rest);
+  void go_on(const DeleteSession& rest);
   void for_owned(lifecycle::AgentId agent, lifecycle::SessionId after, int limit,
                  const std::function<void(Resident&)>& each);
   lifecycle::CommitId next_commit() { return ++last_commit_; }
@@ -161,14 +200,15 @@ class State {
   std::map<lifecycle::SessionId, Resident*> dirty_;
   std::set<std::pair<lifecycle::AgentId, lifecycle::SessionId>> by_owner_;  // owns a segment or an open turn there
   std::map<uid_t, Counts> counts_;
+  std::map<uid_t, std::int64_t> only_open_;  // sessions that are in memory for their open turns alone
   std::list<Resident*> clean_;  // in memory without need, the longest untouched first
   using Deadline = std::pair<lifecycle::Steady, lifecycle::SessionId>;
   std::priority_queue<Deadline, std::vector<Deadline>, std::greater<>> deadlines_;
-  std::map<lifecycle::AgentId, lifecycle::AgentPointer> online_;  // kept in memory, and from retention
-  // What this batch has changed there: the agent that was there before, or null.
-  std::vector<std::pair<lifecycle::AgentId, lifecycle::AgentPointer>> online_changed_;
-  std::vector<AgentLost> later_;
-  std::vector<AgentLost> later_before_;  // as it was when the batch began
+  std::map<lifecycle::AgentId, Online> online_;  // kept in memory, and from retention
+  // What this batch has changed there, and how it was before.
+  std::vector<std::pair<lifecycle::AgentId, std::optional<Online>>> online_changed_;
+  std::vector<Later> later_;
+  std::vector<Later> later_before_;  // as it was when the batch began
 
   lifecycle::SessionId last_session_;
   lifecycle::CommitId last_commit_;
@@ -186,11 +226,12 @@ class State {
   };
   Fold fold_;
   bool fold_stepped_ = false;  // in this batch
+  std::vector<decltype(Fold::rows)> fold_discarded_;  // of runs that were begun again; freed in pieces, like the rest
 
   // This batch.
   std::uint64_t batch_ = 0;
   std::vector<Before> before_;
-  std::vector<std::pair<Resident*, TurnKey>> turns_added_;
+  std::vector<TurnChange> turns_changed_;
   std::vector<std::unique_ptr<Resident>> dropped_;
   std::vector<std::pair<Resident*, lifecycle::Generation>> turns_to_forget_;
   std::set<uid_t> counts_to_write_;

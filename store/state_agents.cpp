@@ -71,9 +71,20 @@ Outcome<Nothing> State::apply(const UnregisterAgent& command) {
 
 Outcome<Nothing> State::apply(const AgentOffline& command) {
   const AgentPointer agent = agents_.find(command.uid, command.agent);
-  if (!agent) return Nothing{};
+  if (!agent || agent->epoch != command.epoch) return Nothing{};
   set_online(agent, false);
   rows_.write_agent(*agent, now_.utc);
+  return Nothing{};
+}
+
+Outcome<Nothing> State::apply(const AgentBack& command) {
+  const AgentPointer agent = agents_.find(command.uid, command.agent);
+  if (!agent || agent->epoch != command.epoch || !agent->lost) return Nothing{};
+  agents_.touch(agent);
+  agent->lost = false;
+  rows_.write_agent(*agent, now_.utc);
+  changed_agents_.insert_or_assign(agent->id, agent);
+  recount_owned(*agent);
   return Nothing{};
 }
 
@@ -105,11 +116,15 @@ void State::set_lost(const AgentPointer& agent) {
   agent->lost = true;
   rows_.write_agent(*agent, now_.utc);
   changed_agents_.insert_or_assign(agent->id, agent);
+  recount_owned(*agent);
+}
+
+// What is counted of the owner's sessions follows from whether it is lost: all of them at once.
+void State::recount_owned(const lifecycle::Agent& agent) {
   SessionId after = 0;
-  // Only what is counted changes, and that for all of them at once: they are orphaned from now on.
   for (bool more = true; more;) {
     int seen = 0;
-    for_owned(agent->id, after, page_sessions, [&](Resident& resident) {
+    for_owned(agent.id, after, page_sessions, [&](Resident& resident) {
       count(resident, resident.session.facts());
       after = resident.session.id;
       ++seen;

@@ -79,6 +79,9 @@ Outcome<EndAttempt::Result> State::apply(const EndAttempt& command) {
         result.applied = session.fail(command.commit, command.error, command.end == AttemptEnd::failed_for_good, retry,
                                       command.chance, now_);
         break;
+      case AttemptEnd::not_asked:
+        result.applied = session.withdraw(command.commit);
+        break;
       case AttemptEnd::in_doubt:
         result.applied = session.doubt(command.commit, command.error, retry, command.chance, now_);
         break;
@@ -89,10 +92,12 @@ Outcome<EndAttempt::Result> State::apply(const EndAttempt& command) {
     }
     result.marks = marks_of(session);
   }
+  if (!result.applied) result.settled = rows_.key_settled(command.uid, command.session, command.key);
   if (result.applied) {
     const char* state = success ? (command.end == AttemptEnd::skipped ? "skipped" : "committed")
-                        : command.end == AttemptEnd::in_doubt ? "in_doubt"
-                                                              : "failed";
+                        : command.end == AttemptEnd::in_doubt  ? "in_doubt"
+                        : command.end == AttemptEnd::not_asked ? "void"
+                                                               : "failed";
     rows_.finish_attempt(command.commit, state, now_.utc, command.error, command.evidence);
   }
   return result;

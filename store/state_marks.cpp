@@ -18,21 +18,21 @@ bool grows(const Session& session, const std::string& agent) {
   return same_owner && last.may_grow() && last.external_id == session.external_id;
 }
 
+Refused too_many_sessions(const UserPolicy& policy) {
+  return {Refusal::limit,
+          "too many sessions have uncommitted or open turns: at most " + std::to_string(policy.dirty_sessions_max) +
+              " a user; commit or forget some first",
+          "dirty_sessions_per_user"};
+}
+
 }  // namespace
 
 Outcome<Completed> State::apply(const Complete& command) {
   Resident* found = find(command.uid, command.session);
   const UserPolicy& policy = policies_.of(command.uid);
-  const bool above_limit =
-      (!found || !found->session.dirty()) && counts_[command.uid].dirty >= policy.dirty_sessions_max;
-  const auto too_many_dirty = [&] {
-    return Refused{Refusal::limit,
-                   "too many sessions have uncommitted turns: at most " + std::to_string(policy.dirty_sessions_max) +
-                       " a user; commit or forget some first",
-                   "dirty_sessions_per_user"};
-  };
+  const bool above_limit = no_room_for(found, command.uid);
   // A refused mark leaves nothing behind, not even its session.
-  if (!found && above_limit && !command.ephemeral) return too_many_dirty();
+  if (!found && above_limit && !command.ephemeral) return too_many_sessions(policy);
   Resident& resident = found ? *found : create(command.uid, command.session);
   Session& session = resident.session;
   const KnownTurn* known = command.turn.empty() ? nullptr : resident.turns.find(turn_key(command.turn));
@@ -41,13 +41,18 @@ Outcome<Completed> State::apply(const Complete& command) {
     if (!command.turn.empty()) {
       touch(resident);
       if (session.end_turn(command.turn)) rows_.delete_open_turn(session.id, command.turn);
-      remember_turn(resident, command.turn, {session.generation, true}, true);
+      remember_cancelled(resident, command.turn);
       derive(resident);
     }
     return Completed{session.generation, false, false, false};
   }
-  if (known) return session.complete(nullptr, known, policy.commit, now_);
-  if (above_limit) return too_many_dirty();
+  if (known) {
+    Completed again = session.complete(nullptr, known, policy.commit, now_);
+    // A cancelled turn has no generation of its own: the answer says where the session is.
+    if (!again.counted) again.generation = session.generation;
+    return again;
+  }
+  if (above_limit) return too_many_sessions(policy);
   if (static_cast<std::int64_t>(session.segments.size()) >= policy.segments_max && !grows(session, command.agent)) {
     return Refused{Refusal::limit,
                    "the session has too many uncommitted segments: at most " + std::to_string(policy.segments_max) +
@@ -58,6 +63,7 @@ Outcome<Completed> State::apply(const Complete& command) {
       command.agent.empty() ? nullptr : agents_.find_or_create(command.uid, command.agent, now_.utc);
   touch(resident);
   const std::size_t segments_before = session.segments.size();
+  const AgentPointer agent_before = session.agent;
   const bool was_open = !session.open_turns.empty() && !command.turn.empty() && session.end_turn(command.turn);
   if (was_open) rows_.delete_open_turn(session.id, command.turn);
   const Completed completed = session.complete(named, nullptr, policy.commit, now_);
@@ -70,19 +76,27 @@ Outcome<Completed> State::apply(const Complete& command) {
   mark.at = now_.utc;
   rows_.insert_mark(mark);
   resident.last_mark = mark.mark_id;
-  if (!command.turn.empty()) remember_turn(resident, command.turn, {completed.generation, false}, false);
+  if (!command.turn.empty()) remember_turn(resident, command.turn, completed.generation);
   if (completed.fell_due) {
     changed(resident);
   } else if (was_open || session.segments.size() != segments_before) {
     derive(resident);
   }
+  if (session.segments.size() != segments_before) tell_if_away(session.segments.back().owner);
+  if (session.agent != agent_before) {
+    // What is ownerless is the current agent's to adopt.
+    const lifecycle::Segment* next = session.next();
+    if (next && next->due && !next->owner) remember_effect(session);
+  }
   return completed;
 }
 
 Outcome<Nothing> State::apply(const BeginTurn& command) {
-  Resident& resident = find_or_create(command.uid, command.session);
+  Resident* found = find(command.uid, command.session);
+  if (found && found->turns.find(turn_key(command.turn))) return Nothing{};
+  if (no_room_for(found, command.uid)) return too_many_sessions(policies_.of(command.uid));
+  Resident& resident = found ? *found : create(command.uid, command.session);
   Session& session = resident.session;
-  if (resident.turns.find(turn_key(command.turn))) return Nothing{};
   if (session.open_turns.size() >= open_turns_max) {
     return Refused{
         Refusal::limit,
@@ -95,6 +109,7 @@ Outcome<Nothing> State::apply(const BeginTurn& command) {
   if (session.begin_turn(command.turn, named, now_)) {
     rows_.insert_open_turn(session.id, session.open_turns.back());
     derive(resident);
+    tell_if_away(session.open_turns.back().agent);
   }
   return Nothing{};
 }
@@ -105,9 +120,20 @@ Outcome<Nothing> State::apply(const CancelTurn& command) {
   if (resident.turns.find(turn_key(command.turn))) return Nothing{};
   touch(resident);
   if (session.end_turn(command.turn)) rows_.delete_open_turn(session.id, command.turn);
-  remember_turn(resident, command.turn, {session.generation, true}, true);
+  remember_cancelled(resident, command.turn);
   derive(resident);
   return Nothing{};
+}
+
+bool State::no_room_for(const Resident* resident, uid_t uid) {
+  if (resident && resident->needed()) return false;
+  return counts_[uid].dirty + only_open_[uid] >= policies_.of(uid).dirty_sessions_max;
+}
+
+// Now that it owns something again, somebody has to find out whether it comes back: after a start nobody has seen it go.
+void State::tell_if_away(const AgentPointer& owner) {
+  if (!owner || !owner->served || owner->lost || online_.contains(owner->id)) return;
+  changed_agents_.insert_or_assign(owner->id, owner);
 }
 
 }  // namespace tidemark::store

@@ -5,6 +5,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <string_view>
+#include <vector>
 
 #include "lifecycle/session.h"
 
@@ -18,7 +19,8 @@ struct TurnKey {
 
 TurnKey turn_key(std::string_view turn);
 
-// Ledger thread only.
+// Ledger thread only. The `generation` of a cancelled turn is not one, but its place among the session's cancelled
+// turns: the later, the higher.
 class TurnIds {
  public:
   // Null if the id isn't known. The pointer lives until the next change.
@@ -26,13 +28,41 @@ class TurnIds {
     const auto found = turns_.find(key);
     return found == turns_.end() ? nullptr : &found->second;
   }
-  void add(const TurnKey& key, const lifecycle::KnownTurn& turn) { turns_.insert_or_assign(key, turn); }
-  void remove(const TurnKey& key) { turns_.erase(key); }
-  // Forgets what is settled and lies before `from`. Cost follows the number of ids.
-  void forget_before(lifecycle::Generation from) {
-    boost::unordered::erase_if(turns_, [from](const auto& entry) { return entry.second.generation < from; });
+  // A cancelled one must be later than those that are there.
+  void add(const TurnKey& key, const lifecycle::KnownTurn& turn) {
+    turns_.insert_or_assign(key, turn);
+    if (turn.cancelled) cancelled_.push_back(key);
   }
-  std::size_t size() const { return turns_.size(); }
+  // Undoes the latest add().
+  void remove(const TurnKey& key) {
+    const auto found = turns_.find(key);
+    if (found == turns_.end()) return;
+    if (found->second.cancelled) cancelled_.pop_back();
+    turns_.erase(found);
+  }
+  // Forgets the completed turns before `from`. Cost follows the number of ids.
+  void forget_before(lifecycle::Generation from) {
+    boost::unordered::erase_if(
+        turns_, [from](const auto& entry) { return !entry.second.cancelled && entry.second.generation < from; });
+  }
+
+  std::size_t cancelled() const { return cancelled_.size(); }
+  lifecycle::Generation next_cancelled() const {
+    return cancelled_.empty() ? 1 : turns_.at(cancelled_.back()).generation + 1;
+  }
+  // There must be one.
+  std::pair<TurnKey, lifecycle::KnownTurn> forget_oldest_cancelled() {
+    const auto found = turns_.find(cancelled_.front());
+    const std::pair<TurnKey, lifecycle::KnownTurn> oldest = *found;
+    cancelled_.erase(cancelled_.begin());
+    turns_.erase(found);
+    return oldest;
+  }
+  // Undoes the latest forget_oldest_cancelled().
+  void put_back(const TurnKey& key, const lifecycle::KnownTurn& turn) {
+    turns_.insert_or_assign(key, turn);
+    cancelled_.insert(cancelled_.begin(), key);
+  }
 
  private:
   struct Hash {
@@ -40,6 +70,7 @@ class TurnIds {
     std::size_t operator()(const TurnKey& key) const noexcept { return key.low; }
   };
   boost::unordered_flat_map<TurnKey, lifecycle::KnownTurn, Hash> turns_;
+  std::vector<TurnKey> cancelled_;  // the oldest first
 };
 
 }  // namespace tidemark::store

@@ -10,6 +10,9 @@
 
 namespace tidemark::store {
 
+// Segments of one session that are shown, the oldest.
+inline constexpr std::size_t segments_shown_max = 1'000;
+
 struct SegmentView {
   lifecycle::Generation start = 0, end = 0;
   std::string owner;  // empty = ownerless

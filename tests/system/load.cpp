@@ -134,7 +134,7 @@ void Marker::work(Peer& peer) {
     sent.emplace(peer.client.send(params), turn);
     if (one_in(40)) peer.client.send(ipc::TurnCancelParams{turn.session, "never-" + turn.turn, {}});
   }
-  if (load_.marking && one_in(3)) call_a_boundary(peer);
+  if (load_.marking && one_in(2)) call_a_boundary(peer);
   if (sent.empty()) peer.serve(pause);
   while (!sent.empty()) {
     const auto received = peer.client.receive_any(patience);
@@ -208,7 +208,7 @@ void ErringAgent::run() {
       if (random_() % 2 == 0) load_.memory.extract(held.params);
     }
     held_.clear();
-    if (load_.erring && random_() % 4 == 0) std::this_thread::sleep_for(Milliseconds(random_() % 600));
+    if (load_.erring && random_() % 4 == 0) std::this_thread::sleep_for(Milliseconds(random_() % 400));
   }
 }
 
@@ -241,7 +241,11 @@ Answer ErringAgent::on_request(const ipc::IncomingRequest& request) {
           {request.id, std::move(params),
            std::chrono::steady_clock::now() + Milliseconds(random_() % (random_() % 8 == 0 ? 1'500 : 100))});
       return held();
-    case 5:
+    case 5:  // done, and told a little later
+      load_.memory.extract(params);
+      held_.push_back({request.id, std::move(params), std::chrono::steady_clock::now() + Milliseconds(random_() % 50)});
+      return held();
+    case 6:
       load_.memory.extract(params);
       return skipped();
     default:
