@@ -3,6 +3,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <cassert>
+
 #include "daemon/clock.h"
 #include "daemon/convert.h"
 
@@ -98,6 +100,7 @@ void Dispatcher::on_head(const store::Head& head) {
 
 void Dispatcher::unplace(SessionRecord& record) {
   if (record.ready) {
+    assert(record.owner);  // whose set it is in
     record.owner->ready.erase(&record);
     record.ready = false;
     if (record.owner->ready.empty() && record.owner->facts.lost) {

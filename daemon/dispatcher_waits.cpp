@@ -206,7 +206,7 @@ void Dispatcher::finish(const std::shared_ptr<Wait>& wait, Outcome outcome) {
 
 void Dispatcher::finish(const std::shared_ptr<Wait>& wait, WaitResult result) {
   if (wait->finished) return;
-  const std::shared_ptr<Wait> held = wait;
+  const std::shared_ptr<Wait> held = wait;  // NOLINT(performance-unnecessary-copy-initialization): erased below
   held->finished = true;
   held->timer.reset();
   if (const auto waits = waits_by_client_.find(held->client); waits != waits_by_client_.end()) {

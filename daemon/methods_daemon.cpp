@@ -47,10 +47,10 @@ void Methods::ping(const Client&, ipc::Call call, ipc::PingParams) {
 }
 
 void Methods::daemon_status(const Client& client, ipc::Call call, ipc::DaemonStatusParams) {
+  const std::optional<uid_t> uid = client.admin ? std::nullopt : std::optional(client.uid);
   store::Count command;
-  if (!client.admin) command.uid = client.uid;
-  context_.ledger.submit(std::move(command),
-                         answer<store::Count>(std::move(call), [this, uid = command.uid](const store::Counts& counts) {
+  command.uid = uid;
+  context_.ledger.submit(command, answer<store::Count>(std::move(call), [this, uid](const store::Counts& counts) {
                            const store::JournalHealth health = context_.ledger.health();
                            const store::Recovered recovered = context_.ledger.recovered(uid);
                            ipc::DaemonStatusResult result;

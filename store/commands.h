@@ -54,8 +54,10 @@ struct CancelTurn : Write {
 struct Registered {
   lifecycle::AgentId agent_id = 0;
   std::int64_t epoch = 0;
+  // In the first so many sessions, the longest known, where it owns something.
   std::int64_t due_segments = 0;
 };
+inline constexpr int registered_sessions_counted = 4'096;
 struct Register : Write {
   using Result = Registered;
   uid_t uid = 0;
@@ -78,7 +80,7 @@ struct AgentOffline : Fact {
   using Result = Nothing;
   uid_t uid = 0;
   std::string agent;
-  std::int64_t epoch = 0;  // of the registration that ended; means nothing if the name has registered again since
+  std::int64_t epoch = 0;  // of the registration that ended; means nothing if the name is served by a later one
 };
 // Offline for longer than the orphan grace. Means nothing if the name has registered again since `epoch`.
 struct AgentLost : Fact {
@@ -89,8 +91,8 @@ struct AgentLost : Fact {
   lifecycle::SessionId after = 0;  // the ledger's own: where the next piece of a long list begins
 };
 
-// Heard again after it was counted as lost, though its connection had never ended. Means nothing if the name has
-// registered again since `epoch`.
+// Heard again after it was counted as lost, though its connection had never ended. Means nothing if the name is served
+// by a later registration than `epoch`'s, or was unregistered.
 struct AgentBack : Fact {
   using Result = Nothing;
   uid_t uid = 0;

@@ -10,8 +10,10 @@ namespace tidemark::store {
 // Of one user.
 struct UserPolicy {
   lifecycle::CommitPolicy commit;
-  std::int64_t dirty_sessions_max = 2'000'000;
-  std::int64_t segments_max = 100'000;  // a session
+  std::int64_t dirty_sessions_max = 2'000'000;  // those with open turns only are counted with them
+  // A session. Not more, since all of one's segments are copied for the undoing, and looked through for what is derived
+  // from them, once or more in each batch that touches it.
+  std::int64_t segments_max = 4'096;
 };
 
 struct RetentionPolicy {

@@ -1,4 +1,4 @@
-// Agents, sessions, segments and turns. The history's statements are in rows_history.cpp.
+// Agents, sessions and segments. Those of turns are in rows_turns.cpp, the history's in rows_history.cpp.
 #include "store/rows.h"
 
 #include <sqlite3.h>
@@ -48,6 +48,10 @@ Agent read_agent(const Bound& row) {
   agent.lost = row.flag_at(8);
   return agent;
 }
+
+// A session that is being deleted in pieces goes on under the user id that no process can have, its number for a name,
+// as long as its turns refer to it.
+#define DELETING_UID "4294967295"
 
 #define SESSION_COLUMNS \
   "session_id, uid, name, generation, watermark, accepted, agent_id, external_id, last_turn_at FROM sessions "
@@ -161,7 +165,7 @@ std::optional<SessionRow> Rows::find_session(uid_t uid, std::string_view name) {
 }
 
 std::optional<SessionRow> Rows::find_session(SessionId id) {
-  Bound select(statement("SELECT " SESSION_COLUMNS "WHERE session_id = ?"));
+  Bound select(statement("SELECT " SESSION_COLUMNS "WHERE session_id = ? AND uid <> " DELETING_UID));
   if (!select.integer(id).step()) return std::nullopt;
   return read_session(select);
 }
@@ -218,8 +222,34 @@ void Rows::write_session(Session& session) {
   }
 }
 
-void Rows::delete_session(SessionId id) {
-  Bound(statement("DELETE FROM sessions WHERE session_id = ?")).integer(id).run();
+bool Rows::delete_session(SessionId id, int turns) {
+  lifecycle::Generation through = 0;
+  {
+    Bound select(statement("SELECT generation FROM turns WHERE session_id = ? ORDER BY generation LIMIT 1 OFFSET ?"));
+    if (!select.integer(id).integer(turns).step()) {
+      // The rest goes with it.
+      Bound(statement("DELETE FROM sessions WHERE session_id = ?")).integer(id).run();
+      return false;
+    }
+    through = select.integer_at(0);
+  }
+  const int hidden = Bound(statement("UPDATE sessions SET uid = " DELETING_UID ", name = session_id, agent_id = NULL"
+                                     " WHERE session_id = ? AND uid <> " DELETING_UID))
+                         .integer(id)
+                         .run_counted();
+  if (hidden > 0) {
+    Bound(statement("DELETE FROM segments WHERE session_id = ?")).integer(id).run();
+    Bound(statement("DELETE FROM open_turns WHERE session_id = ?")).integer(id).run();
+  }
+  Bound(statement("DELETE FROM turns WHERE session_id = ? AND generation <= ?")).integer(id).integer(through).run();
+  return true;
+}
+
+std::vector<SessionId> Rows::deleting_sessions() {
+  std::vector<SessionId> ids;
+  Bound select(statement("SELECT session_id FROM sessions WHERE uid = " DELETING_UID));
+  while (select.step()) ids.push_back(select.integer_at(0));
+  return ids;
 }
 
 std::list<Segment> Rows::segments(SessionId id, const AgentById& agent_by_id, const lifecycle::Now& now) {
@@ -282,7 +312,8 @@ std::vector<SessionRow> Rows::sessions_after(std::optional<uid_t> uid, uid_t aft
     Bound select(statement("SELECT " SESSION_COLUMNS "WHERE uid = ? AND name > ? ORDER BY name LIMIT ?"));
     read(select.integer(*uid).text(after_name).integer(limit));
   } else {
-    Bound select(statement("SELECT " SESSION_COLUMNS "WHERE (uid, name) > (?, ?) ORDER BY uid, name LIMIT ?"));
+    Bound select(statement("SELECT " SESSION_COLUMNS "WHERE (uid, name) > (?, ?) AND uid <> " DELETING_UID
+                           " ORDER BY uid, name LIMIT ?"));
     read(select.integer(after_uid).text(after_name).integer(limit));
   }
   return found;
@@ -290,94 +321,15 @@ std::vector<SessionRow> Rows::sessions_after(std::optional<uid_t> uid, uid_t aft
 
 Rows::Page<SessionId> Rows::sessions_idle_since(Utc before, SessionId after, int limit) {
   Page<SessionId> page;
-  Bound select(
-      statement("SELECT session_id, generation = watermark AND last_turn_at < ?1"
-                " AND NOT EXISTS (SELECT 1 FROM agents AS a WHERE a.agent_id = s.agent_id AND a.seen_at >= ?1)"
-                " FROM sessions AS s WHERE session_id > ?2 ORDER BY session_id LIMIT ?3"));
+  Bound select(statement("SELECT session_id, generation = watermark AND last_turn_at < ?1 AND uid <> " DELETING_UID
+                         " AND NOT EXISTS (SELECT 1 FROM agents AS a WHERE a.agent_id = s.agent_id AND a.seen_at >= ?1)"
+                         " FROM sessions AS s WHERE session_id > ?2 ORDER BY session_id LIMIT ?3"));
   select.time(before).integer(after).integer(limit);
   while (select.step()) {
     page.last = select.integer_at(0);
     if (select.flag_at(1)) page.found.push_back(page.last);
   }
   return page;
-}
-
-void Rows::insert_mark(const MarkRow& mark) {
-  if (!insert_mark_) {
-    insert_mark_ = std::make_unique<SQLite::Statement>(
-        database_, "INSERT INTO marks (mark_id, session_id, generation, agent_id, turn, at) VALUES (?, ?, ?, ?, ?, ?)");
-  }
-  Bound insert(*insert_mark_);
-  insert.integer(mark.mark_id).integer(mark.session_id).integer(mark.generation).integer_or_null(mark.agent_id);
-  if (mark.turn.empty()) {
-    insert.null();
-  } else {
-    insert.lasting_text(mark.turn);
-  }
-  insert.time(mark.at).run();
-}
-
-void Rows::read_marks(std::int64_t after, int limit, const std::function<void(const MarkRow&)>& each) {
-  Bound select(
-      statement("SELECT mark_id, session_id, generation, agent_id, turn, at FROM marks WHERE mark_id > ?"
-                " ORDER BY mark_id LIMIT ?"));
-  select.integer(after).integer(limit);
-  MarkRow row;
-  while (select.step()) {
-    row.mark_id = select.integer_at(0);
-    row.session_id = select.integer_at(1);
-    row.generation = select.integer_at(2);
-    row.agent_id = select.integer_at(3);
-    row.turn = select.text_at(4);
-    row.at = select.time_at(5);
-    each(row);
-  }
-}
-
-void Rows::delete_marks_through(std::int64_t mark_id) {
-  Bound(statement("DELETE FROM marks WHERE mark_id <= ?")).integer(mark_id).run();
-}
-
-std::int64_t Rows::first_mark() {
-  Bound select(statement("SELECT min(mark_id) FROM marks"));
-  return select.step() ? select.integer_at(0) : 0;
-}
-
-std::int64_t Rows::last_mark() {
-  Bound select(statement("SELECT max(mark_id) FROM marks"));
-  return select.step() ? select.integer_at(0) : 0;
-}
-
-void Rows::insert_turn(SessionId id, const TurnRow& turn) {
-  Bound(statement("INSERT OR IGNORE INTO turns (session_id, generation, turn, cancelled) VALUES (?, ?, ?, ?)"))
-      .integer(id)
-      .integer(turn.generation)
-      .text(turn.turn)
-      .integer(turn.cancelled)
-      .run();
-}
-
-void Rows::read_turns(SessionId id, const std::function<void(const TurnRow&)>& each) {
-  Bound select(statement("SELECT generation, turn, cancelled FROM turns WHERE session_id = ?"));
-  select.integer(id);
-  while (select.step()) each({select.integer_at(0), select.text_at(1), select.flag_at(2)});
-}
-
-void Rows::delete_turns_before(SessionId id, lifecycle::Generation from) {
-  Bound(statement("DELETE FROM turns WHERE session_id = ? AND generation < ?")).integer(id).integer(from).run();
-}
-
-void Rows::insert_open_turn(SessionId id, const lifecycle::OpenTurn& open) {
-  Bound(statement("INSERT INTO open_turns (session_id, turn, agent_id, began_at) VALUES (?, ?, ?, ?)"))
-      .integer(id)
-      .text(open.turn)
-      .integer_or_null(open.agent ? open.agent->id : 0)
-      .time(open.began_at)
-      .run();
-}
-
-void Rows::delete_open_turn(SessionId id, std::string_view turn) {
-  Bound(statement("DELETE FROM open_turns WHERE session_id = ? AND turn = ?")).integer(id).text(turn).run();
 }
 
 }  // namespace tidemark::store

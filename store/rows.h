@@ -29,7 +29,7 @@ struct MarkRow {
 };
 
 struct TurnRow {
-  lifecycle::Generation generation = 0;
+  lifecycle::Generation generation = 0;  // of a cancelled one, its place among the session's cancelled ones instead
   std::string turn;
   bool cancelled = false;
 };
@@ -97,7 +97,10 @@ class Rows {
   void insert_session(const lifecycle::Session& session);
   // The session's row, its changed segments; segments at or before the watermark go.
   void write_session(lifecycle::Session& session);
-  void delete_session(lifecycle::SessionId id);
+  // Nobody can see the session any more, and at least `turns` of its turns are deleted, or all that is left of it. True
+  // if more is left, to be deleted by further calls; after a restart too: deleting_sessions() says of which.
+  bool delete_session(lifecycle::SessionId id, int turns);
+  std::vector<lifecycle::SessionId> deleting_sessions();
   using AgentById = std::function<lifecycle::AgentPointer(lifecycle::AgentId)>;
   std::list<lifecycle::Segment> segments(lifecycle::SessionId id, const AgentById& agent_by_id,
                                          const lifecycle::Now& now);
@@ -120,8 +123,11 @@ class Rows {
   std::int64_t first_mark();  // 0 = the log is empty
   std::int64_t last_mark();
   void insert_turn(lifecycle::SessionId id, const TurnRow& turn);
+  void delete_cancelled_turn(lifecycle::SessionId id, lifecycle::Generation place);
+  // Cancelled ones in the order of their places.
   void read_turns(lifecycle::SessionId id, const std::function<void(const TurnRow&)>& each);
-  void delete_turns_before(lifecycle::SessionId id, lifecycle::Generation from);
+  // Completed ones, the oldest `limit` or a few more. True if more may be left.
+  bool delete_turns_before(lifecycle::SessionId id, lifecycle::Generation from, int limit);
   void insert_open_turn(lifecycle::SessionId id, const lifecycle::OpenTurn& open);
   void delete_open_turn(lifecycle::SessionId id, std::string_view turn);
 
@@ -130,7 +136,7 @@ class Rows {
   void finish_attempt(lifecycle::CommitId commit, std::string_view state, lifecycle::Utc at, std::string_view error,
                       std::string_view evidence);
   std::string attempt_state(lifecycle::CommitId commit);  // empty = not (or no longer) in the history
-  // Whether some attempt under that key succeeded, or was settled by hand.
+  // Whether some attempt under that key succeeded, or was settled by hand; among the session's latest 2,048.
   bool key_settled(uid_t uid, std::string_view session, const lifecycle::Key& key);
   // Newest first, before the commit `before` (0 = from the newest); `session` empty = all of that uid's.
   std::vector<AttemptRow> history(std::optional<uid_t> uid, std::string_view session, lifecycle::CommitId before,

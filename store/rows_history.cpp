@@ -51,8 +51,9 @@ std::string Rows::attempt_state(CommitId commit) {
 
 bool Rows::key_settled(uid_t uid, std::string_view session, const lifecycle::Key& key) {
   Bound select(
-      statement("SELECT 1 FROM attempts WHERE uid = ? AND session = ? AND key = ?"
-                " AND state IN ('committed', 'skipped', 'settled') LIMIT 1"));
+      statement("SELECT 1 FROM (SELECT key, state FROM attempts WHERE uid = ? AND session = ?"
+                " ORDER BY commit_id DESC LIMIT 2048)"
+                " WHERE key = ? AND state IN ('committed', 'skipped', 'settled') LIMIT 1"));
   return select.integer(uid).text(session).key_or_null(key).step();
 }
 

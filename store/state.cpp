@@ -306,7 +306,7 @@ void State::trim_deadlines() {
   for (const auto& [id, resident] : by_id_) {
     if (resident->deadline) live.emplace_back(*resident->deadline, id);
   }
-  deadlines_ = {std::greater<>(), std::move(live)};
+  deadlines_ = decltype(deadlines_)(std::greater<>(), std::move(live));
 }
 
 void State::keep_or_drop(Resident& resident) {
@@ -360,34 +360,6 @@ Head State::head_of(Session& session) const {
 
 Marks State::marks_of(const Session& session) const {
   return {true, session.generation, session.watermark, session.accepted};
-}
-
-// Not written: it stands in the log.
-void State::remember_turn(Resident& resident, std::string_view turn, Generation generation) {
-  const TurnKey key = turn_key(turn);
-  resident.turns.add(key, {generation, false});
-  turns_changed_.push_back({&resident, key, std::nullopt});
-}
-
-void State::remember_cancelled(Resident& resident, std::string_view turn) {
-  const TurnKey key = turn_key(turn);
-  const Generation place = resident.turns.next_cancelled();
-  resident.turns.add(key, {place, true});
-  turns_changed_.push_back({&resident, key, std::nullopt});
-  rows_.insert_turn(resident.session.id, {place, std::string(turn), true});
-  while (static_cast<std::int64_t>(resident.turns.cancelled()) > policies_.retention.turn_ids) {
-    const auto [oldest, known] = resident.turns.forget_oldest_cancelled();
-    turns_changed_.push_back({&resident, oldest, known});
-    rows_.delete_cancelled_turn(resident.session.id, known.generation);
-  }
-}
-
-void State::forget_settled_turns(Resident& resident) {
-  const Generation from = resident.session.watermark - policies_.retention.turn_ids + 1;
-  if (from <= 1) return;
-  go_on(DeleteTurns{resident.session.id, from});
-  // In memory only once it is durable, so that a roll-back needn't bring them back.
-  turns_to_forget_.emplace_back(&resident, from);
 }
 
 void State::for_owned(lifecycle::AgentId agent, SessionId after, int limit,

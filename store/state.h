@@ -123,7 +123,8 @@ class State {
     lifecycle::AgentPointer agent;
     std::int64_t epoch;  // of its latest registration to serve
   };
-  // What a command leaves for later, so that nobody waits long: each goes on in pieces of a bounded size. (And AgentLost.)
+  // What a command leaves for later, so that nobody waits long: each goes on in pieces of a bounded size. (And
+  // AgentLost.)
   struct Recount {  // whether the agent's sessions count as orphaned
     lifecycle::AgentId agent;
     lifecycle::SessionId after;
@@ -178,6 +179,7 @@ class State {
   Head head_of(lifecycle::Session& session) const;
   SessionView view_of(const lifecycle::Session& session, bool with_segments) const;
   Marks marks_of(const lifecycle::Session& session) const;
+  bool go_on_losing(Resident& resident);
   bool lose_page(const lifecycle::AgentPointer& agent, lifecycle::SessionId& after);
   void set_lost(const lifecycle::AgentPointer& agent);
   void set_online(lifecycle::AgentId agent, std::optional<Online> online);
@@ -201,7 +203,7 @@ class State {
   std::set<std::pair<lifecycle::AgentId, lifecycle::SessionId>> by_owner_;  // owns a segment or an open turn there
   std::map<uid_t, Counts> counts_;
   std::map<uid_t, std::int64_t> only_open_;  // sessions that are in memory for their open turns alone
-  std::list<Resident*> clean_;  // in memory without need, the longest untouched first
+  std::list<Resident*> clean_;               // in memory without need, the longest untouched first
   using Deadline = std::pair<lifecycle::Steady, lifecycle::SessionId>;
   std::priority_queue<Deadline, std::vector<Deadline>, std::greater<>> deadlines_;
   std::map<lifecycle::AgentId, Online> online_;  // kept in memory, and from retention
@@ -225,7 +227,7 @@ class State {
     std::int64_t deleted_through = 0;
   };
   Fold fold_;
-  bool fold_stepped_ = false;  // in this batch
+  bool fold_stepped_ = false;                         // in this batch
   std::vector<decltype(Fold::rows)> fold_discarded_;  // of runs that were begun again; freed in pieces, like the rest
 
   // This batch.

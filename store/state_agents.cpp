@@ -10,8 +10,8 @@ namespace {
 
 // Sessions that one command looks after at a time; the rest follows in commands of its own, so that nobody waits long.
 constexpr int page_sessions = 256;
-// Sessions that the answer to a registration counts over; of more, it tells no more.
-constexpr int counted_sessions = 4'096;
+// Rows of turns that one command deletes; the rest follows in the same way. About 2 ms.
+constexpr int page_turns = 2'048;
 
 }  // namespace
 
@@ -24,11 +24,12 @@ Outcome<Registered> State::apply(const Register& command) {
   agent->fallback = command.fallback;
   agent->served |= command.serves;
   // One that serves is back; one that only says who commits is not gone, since it never was there.
-  if (command.serves || !agent->served) agent->lost = false;
+  const bool is_back = agent->lost && (command.serves || !agent->served);
+  if (is_back) agent->lost = false;
   rows_.write_counter("epoch", last_epoch_);
   rows_.write_agent(*agent, now_.utc);
   changed_agents_.insert_or_assign(agent->id, agent);
-  if (command.serves) set_online(agent, true);
+  if (command.serves) set_online(agent->id, Online{agent, agent->epoch});
   if (!command.session.empty()) {
     Resident& resident = find_or_create(command.uid, command.session);
     touch(resident);
@@ -36,9 +37,10 @@ Outcome<Registered> State::apply(const Register& command) {
     if (!command.external_id.empty()) resident.session.external_id = command.external_id;
     changed(resident);
   }
+  if (is_back) go_on(Recount{agent->id, 0});
   Registered registered{agent->id, agent->epoch, 0};
-  for_owned(agent->id, 0, counted_sessions, [&](Resident& resident) {
-    derive(resident);  // it may have been counted as orphaned
+  for_owned(agent->id, 0, registered_sessions_counted, [&](Resident& resident) {
+    if (!resident.counted.due) return;
     for (const lifecycle::Segment& segment : resident.session.segments) {
       registered.due_segments += segment.owner == agent && segment.due && segment.dirty();
     }
@@ -62,52 +64,52 @@ Outcome<Nothing> State::apply(const UnregisterAgent& command) {
   lost.uid = command.uid;
   lost.agent = command.agent;
   lost.epoch = agent->epoch;
-  set_online(agent, false);
-  // At once and for good, whatever is left to be made due: whoever unregisters is not coming back.
-  set_lost(agent);
-  if (lose_page(agent, lost.after)) later_.push_back(std::move(lost));
-  return Nothing{};
+  set_online(agent->id, std::nullopt);
+  return apply(lost);
 }
 
 Outcome<Nothing> State::apply(const AgentOffline& command) {
   const AgentPointer agent = agents_.find(command.uid, command.agent);
-  if (!agent || agent->epoch != command.epoch) return Nothing{};
-  set_online(agent, false);
+  if (!agent) return Nothing{};
+  // A registration that doesn't serve has a later epoch, and yet the connection that served is gone.
+  const auto online = online_.find(agent->id);
+  if (online == online_.end() || online->second.epoch != command.epoch) return Nothing{};
+  set_online(agent->id, std::nullopt);
   rows_.write_agent(*agent, now_.utc);
   return Nothing{};
 }
 
 Outcome<Nothing> State::apply(const AgentBack& command) {
   const AgentPointer agent = agents_.find(command.uid, command.agent);
-  if (!agent || agent->epoch != command.epoch || !agent->lost) return Nothing{};
+  if (!agent || !agent->lost) return Nothing{};
+  // Whoever was unregistered meanwhile is gone for good.
+  const auto online = online_.find(agent->id);
+  if (online == online_.end() || online->second.epoch != command.epoch) return Nothing{};
   agents_.touch(agent);
   agent->lost = false;
   rows_.write_agent(*agent, now_.utc);
   changed_agents_.insert_or_assign(agent->id, agent);
-  recount_owned(*agent);
+  go_on(Recount{agent->id, 0});
   return Nothing{};
 }
 
 Outcome<Nothing> State::apply(const AgentLost& command) {
   const AgentPointer agent = agents_.find(command.uid, command.agent);
   if (!agent || agent->epoch != command.epoch) return Nothing{};
-  AgentLost rest = command;
-  if (lose_page(agent, rest.after)) {
-    later_.push_back(std::move(rest));
-  } else {
-    set_lost(agent);
-  }
+  // Lost first, and then what it owns falls due: so that a start can tell what a crash has kept from falling due.
+  set_lost(agent);
+  go_on(command);
   return Nothing{};
 }
 
-void State::set_online(const AgentPointer& agent, bool online) {
-  const bool was = online_.contains(agent->id);
-  if (was == online) return;
-  online_changed_.emplace_back(agent->id, was ? agent : nullptr);
+void State::set_online(lifecycle::AgentId agent, std::optional<Online> online) {
+  const auto before = online_.find(agent);
+  if (before == online_.end() && !online) return;
+  online_changed_.emplace_back(agent, before == online_.end() ? std::nullopt : std::optional(before->second));
   if (online) {
-    online_.emplace(agent->id, agent);
+    online_.insert_or_assign(agent, std::move(*online));
   } else {
-    online_.erase(agent->id);
+    online_.erase(before);
   }
 }
 
@@ -116,21 +118,6 @@ void State::set_lost(const AgentPointer& agent) {
   agent->lost = true;
   rows_.write_agent(*agent, now_.utc);
   changed_agents_.insert_or_assign(agent->id, agent);
-  recount_owned(*agent);
-}
-
-// What is counted of the owner's sessions follows from whether it is lost: all of them at once.
-void State::recount_owned(const lifecycle::Agent& agent) {
-  SessionId after = 0;
-  for (bool more = true; more;) {
-    int seen = 0;
-    for_owned(agent.id, after, page_sessions, [&](Resident& resident) {
-      count(resident, resident.session.facts());
-      after = resident.session.id;
-      ++seen;
-    });
-    more = seen == page_sessions;
-  }
 }
 
 bool State::lose_page(const AgentPointer& agent, SessionId& after) {
@@ -140,18 +127,46 @@ bool State::lose_page(const AgentPointer& agent, SessionId& after) {
     after = resident.session.id;
     touch(resident);
     std::vector<std::string> ended;
-    if (!resident.session.orphan(*agent, ended)) return;
+    if (!resident.session.orphan(*agent, ended)) {
+      count(resident, resident.session.facts());  // what was due before is orphaned now
+      return;
+    }
     for (const std::string& turn : ended) rows_.delete_open_turn(resident.session.id, turn);
     changed(resident);
   });
   return seen == page_sessions;
 }
 
+void State::go_on(AgentLost rest) {
+  const AgentPointer agent = agents_.find(rest.uid, rest.agent);
+  // It may be back since.
+  if (!agent || agent->epoch != rest.epoch || !agent->lost) return;
+  if (lose_page(agent, rest.after)) later_.emplace_back(std::move(rest));
+}
+
+void State::go_on(Recount rest) {
+  int seen = 0;
+  for_owned(rest.agent, rest.after, page_sessions, [&](Resident& resident) {
+    ++seen;
+    rest.after = resident.session.id;
+    count(resident, resident.session.facts());
+  });
+  if (seen == page_sessions) later_.emplace_back(rest);
+}
+
+void State::go_on(const DeleteTurns& rest) {
+  if (rows_.delete_turns_before(rest.session, rest.before, page_turns)) later_.emplace_back(rest);
+}
+
+void State::go_on(const DeleteSession& rest) {
+  if (rows_.delete_session(rest.session, page_turns)) later_.emplace_back(rest);
+}
+
 bool State::apply_later() {
   if (later_.empty()) return false;
-  const AgentLost next = later_.back();
+  const Later next = std::move(later_.back());
   later_.pop_back();
-  apply(next);
+  std::visit([this](const auto& rest) { go_on(rest); }, next);
   return true;
 }
 

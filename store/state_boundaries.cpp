@@ -131,6 +131,20 @@ void State::record_dropped(const Session& session, const lifecycle::Attempt& dro
 Outcome<DrainPage::Result> State::apply(const DrainPage& command) {
   constexpr int page_sessions = 256;
   DrainPage::Result result;
+  std::vector<lifecycle::AgentId> owners;
+  if (command.owners) {
+    const auto resolve = [&](uid_t uid) {
+      for (const std::string& name : *command.owners) {
+        if (const lifecycle::AgentPointer agent = agents_.find(uid, name)) owners.push_back(agent->id);
+      }
+    };
+    if (command.uid) {
+      resolve(*command.uid);
+    } else {
+      for (const auto& [uid, counts] : counts_) resolve(uid);
+    }
+    std::sort(owners.begin(), owners.end());
+  }
   int seen = 0;
   auto entry = dirty_.upper_bound(command.after);
   for (; entry != dirty_.end() && seen < page_sessions; ++entry, ++seen) {
@@ -140,10 +154,7 @@ Outcome<DrainPage::Result> State::apply(const DrainPage& command) {
     if (command.uid && session.uid != *command.uid) continue;
     if (command.owners) {
       const auto owned = [&](const Segment& segment) {
-        for (const std::string& owner : *command.owners) {
-          if (segment.owner && segment.owner->name == owner) return true;
-        }
-        return false;
+        return segment.owner && std::binary_search(owners.begin(), owners.end(), segment.owner->id);
       };
       if (std::none_of(session.segments.begin(), session.segments.end(), owned)) continue;
     }

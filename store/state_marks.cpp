@@ -63,7 +63,7 @@ Outcome<Completed> State::apply(const Complete& command) {
       command.agent.empty() ? nullptr : agents_.find_or_create(command.uid, command.agent, now_.utc);
   touch(resident);
   const std::size_t segments_before = session.segments.size();
-  const AgentPointer agent_before = session.agent;
+  const lifecycle::Agent* const agent_before = session.agent.get();
   const bool was_open = !session.open_turns.empty() && !command.turn.empty() && session.end_turn(command.turn);
   if (was_open) rows_.delete_open_turn(session.id, command.turn);
   const Completed completed = session.complete(named, nullptr, policy.commit, now_);
@@ -83,7 +83,7 @@ Outcome<Completed> State::apply(const Complete& command) {
     derive(resident);
   }
   if (session.segments.size() != segments_before) tell_if_away(session.segments.back().owner);
-  if (session.agent != agent_before) {
+  if (session.agent.get() != agent_before) {
     // What is ownerless is the current agent's to adopt.
     const lifecycle::Segment* next = session.next();
     if (next && next->due && !next->owner) remember_effect(session);
@@ -130,10 +130,38 @@ bool State::no_room_for(const Resident* resident, uid_t uid) {
   return counts_[uid].dirty + only_open_[uid] >= policies_.of(uid).dirty_sessions_max;
 }
 
-// Now that it owns something again, somebody has to find out whether it comes back: after a start nobody has seen it go.
+// Now that it owns something again, somebody has to wait for it: after a start nobody has seen it go.
 void State::tell_if_away(const AgentPointer& owner) {
   if (!owner || !owner->served || owner->lost || online_.contains(owner->id)) return;
   changed_agents_.insert_or_assign(owner->id, owner);
+}
+
+// Not written: it stands in the log.
+void State::remember_turn(Resident& resident, std::string_view turn, lifecycle::Generation generation) {
+  const TurnKey key = turn_key(turn);
+  resident.turns.add(key, {generation, false});
+  turns_changed_.push_back({&resident, key, std::nullopt});
+}
+
+void State::remember_cancelled(Resident& resident, std::string_view turn) {
+  const TurnKey key = turn_key(turn);
+  const lifecycle::Generation place = resident.turns.next_cancelled();
+  resident.turns.add(key, {place, true});
+  turns_changed_.push_back({&resident, key, std::nullopt});
+  rows_.insert_turn(resident.session.id, {place, std::string(turn), true});
+  while (static_cast<std::int64_t>(resident.turns.cancelled()) > policies_.retention.turn_ids) {
+    const auto [oldest, known] = resident.turns.forget_oldest_cancelled();
+    turns_changed_.push_back({&resident, oldest, known});
+    rows_.delete_cancelled_turn(resident.session.id, known.generation);
+  }
+}
+
+void State::forget_settled_turns(Resident& resident) {
+  const lifecycle::Generation from = resident.session.watermark - policies_.retention.turn_ids + 1;
+  if (from <= 1) return;
+  go_on(DeleteTurns{resident.session.id, from});
+  // In memory only once it is durable, so that a roll-back needn't bring them back.
+  turns_to_forget_.emplace_back(&resident, from);
 }
 
 }  // namespace tidemark::store

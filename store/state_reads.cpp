@@ -53,6 +53,7 @@ SessionView State::view_of(const Session& session, bool with_segments) const {
   view.last_turn_at = session.last_turn_at;
   if (!with_segments) return view;
   for (const Segment& segment : session.segments) {
+    if (view.segments.size() == segments_shown_max) break;
     SegmentView shown;
     shown.start = segment.start;
     shown.end = segment.end;

@@ -34,16 +34,16 @@ std::map<uid_t, Recovered> State::recover() {
       resident->turns.add(turn_key(mark.turn), {mark.generation, false});
     }
   });
-  std::map<lifecycle::AgentId, lifecycle::AgentPointer> half_lost;
   for (auto& [id, resident] : by_id_) {
     Session& session = resident->session;
     const lifecycle::CommitId lost = session.recover(now_);
     if (lost != 0) {
       rows_.finish_attempt(lost, "in_doubt", now_.utc, "the daemon ended while the attempt was out", {});
     }
+    const bool fell_due = go_on_losing(*resident);
     const bool rewritten = std::any_of(session.segments.begin(), session.segments.end(),
                                        [](const lifecycle::Segment& segment) { return segment.changed; });
-    if (lost != 0 || (rewritten && resident->written == session.generation)) {
+    if (lost != 0 || fell_due || (rewritten && resident->written == session.generation)) {
       changed(*resident);
     } else {
       derive(*resident);
@@ -52,29 +52,31 @@ std::map<uid_t, Recovered> State::recover() {
     Recovered& found = recovered[session.uid];
     for (const lifecycle::Segment& segment : session.segments) {
       found.in_doubt += segment.in_doubt();
-      if (!segment.owner) continue;
-      changed_agents_.try_emplace(segment.owner->id, segment.owner);
-      if (segment.owner->lost && !segment.due) half_lost.try_emplace(segment.owner->id, segment.owner);
+      if (segment.owner) changed_agents_.try_emplace(segment.owner->id, segment.owner);
     }
     for (const lifecycle::OpenTurn& open : session.open_turns) {
-      if (!open.agent) continue;
-      changed_agents_.try_emplace(open.agent->id, open.agent);
-      if (open.agent->lost) half_lost.try_emplace(open.agent->id, open.agent);
+      if (open.agent) changed_agents_.try_emplace(open.agent->id, open.agent);
     }
     if (session.dirty()) {
       ++found.sessions;
       found.generations += session.generation - session.watermark;
     }
   }
-  // A long list was being made due when the daemon ended.
-  for (const auto& [id, agent] : half_lost) {
-    AgentLost rest;
-    rest.uid = agent->uid;
-    rest.agent = agent->name;
-    rest.epoch = agent->epoch;
-    later_.push_back(std::move(rest));
-  }
+  for (const SessionId id : rows_.deleting_sessions()) later_.emplace_back(DeleteSession{id});
   return recovered;
+}
+
+// What a lost agent owns is due. Where it isn't, the daemon ended while it was falling due, session by session.
+bool State::go_on_losing(Resident& resident) {
+  Session& session = resident.session;
+  const auto left = std::find_if(session.segments.begin(), session.segments.end(), [](const lifecycle::Segment& s) {
+    return s.owner && s.owner->lost && s.dirty() && !s.due;
+  });
+  if (left == session.segments.end()) return false;
+  std::vector<std::string> ended;
+  const bool fell_due = session.orphan(*left->owner, ended);
+  for (const std::string& turn : ended) rows_.delete_open_turn(session.id, turn);
+  return fell_due;
 }
 
 std::optional<Steady> State::next_deadline() const {
@@ -106,6 +108,11 @@ bool State::apply_time(int limit) {
 
 bool State::fold(int limit) {
   fold_stepped_ = true;
+  if (!fold_discarded_.empty()) {
+    auto& rows = fold_discarded_.back();
+    for (int freed = 0; freed < limit && !rows.empty(); ++freed) rows.erase(rows.begin());
+    if (rows.empty()) fold_discarded_.pop_back();
+  }
   switch (fold_.stage) {
     case Fold::Stage::reading: {
       if (folded_ >= last_mark_) return false;

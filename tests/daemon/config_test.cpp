@@ -128,7 +128,7 @@ connections = 16384
 connections_per_user = 12288
 waiting_calls = 1024
 dirty_sessions_per_user = 2000000
-segments_per_session = 100000
+segments_per_session = 4096
 watch_queue = 10000
 )";
   EXPECT_EQ(described(config_of(defaults)), described(default_config()));
@@ -290,7 +290,7 @@ watch_queue = 77
   EXPECT_EQ(config.times_of(4711).orphan_grace, 8s);
   EXPECT_EQ(config.limits_of(4711).connections_per_user, 5);
   EXPECT_EQ(config.policies.of(4711).commit.idle, 0s);
-  EXPECT_EQ(config.policies.of(4711).segments_max, 100000) << "one user's section says nothing of another";
+  EXPECT_EQ(config.policies.of(4711).segments_max, 4096) << "one user's section says nothing of another";
 
   EXPECT_EQ(config.times_of(4712).commit_timeout, 9s);
   EXPECT_EQ(config.times_of(4712).orphan_grace, 30s);

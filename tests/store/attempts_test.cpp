@@ -318,5 +318,47 @@ TEST_F(Attempts, DroppingUndoneBringsTheSessionBack) {
   store.check_counts();
 }
 
+// What became of the range of an attempt whose end comes too late.
+TEST_F(Attempts, ThatEndTooLateSayWhetherTheirRangeIsSettled) {
+  const auto late = [&](const Attempt& attempt, AttemptEnd end) {
+    const EndAttempt::Result ended = store.call(end_attempt("s", attempt, end));
+    EXPECT_FALSE(ended.applied);
+    return ended.settled;
+  };
+  // The same success again, and the other attempt under its key.
+  const Attempt first = store.attempt("s", 1);
+  store.call(end_attempt("s", first, AttemptEnd::in_doubt));
+  const Attempt second = store.attempt("s", 2);
+  ASSERT_EQ(second.key, first.key);
+  EXPECT_FALSE(late(first, AttemptEnd::failed)) << "nothing is settled while another try is out";
+  const EndAttempt::Result ended = store.call(end_attempt("s", first, AttemptEnd::committed));
+  EXPECT_TRUE(ended.applied);
+  EXPECT_FALSE(ended.settled);
+  EXPECT_TRUE(late(first, AttemptEnd::committed));
+  EXPECT_TRUE(late(second, AttemptEnd::committed));
+  EXPECT_TRUE(late(second, AttemptEnd::failed));
+  EXPECT_TRUE(late(second, AttemptEnd::in_doubt));
+  EXPECT_EQ(store.history_states("s"), "committed void ");
+
+  store.call(complete("s", "a"));
+  const Attempt settled = store.attempt("s", 3);
+  store.call(drop_through("s", 3, true));
+  EXPECT_TRUE(late(settled, AttemptEnd::failed));
+
+  store.call(complete("s", "a"));
+  const Attempt abandoned = store.attempt("s", 4);
+  store.call(drop_through("s", 4, false));
+  EXPECT_FALSE(late(abandoned, AttemptEnd::committed));
+
+  store.call(complete("s", "a"));
+  const Attempt forgotten = store.attempt("s", 5);
+  store.call(forget("s"));
+  EXPECT_FALSE(late(forgotten, AttemptEnd::committed));
+  EXPECT_TRUE(late(settled, AttemptEnd::committed)) << "what had landed before is forgotten too";
+  store.call(complete("s", "a"));
+  store.commit_oldest("s", 6);
+  EXPECT_FALSE(late(forgotten, AttemptEnd::committed)) << "a later session of the name has settled it";
+}
+
 }  // namespace
 }  // namespace tidemark::store

@@ -169,6 +169,20 @@ inline UnregisterAgent unregister_agent(std::string agent) {
   command.agent = std::move(agent);
   return command;
 }
+inline AgentOffline agent_offline(std::string agent, std::int64_t epoch) {
+  AgentOffline command;
+  command.uid = alice;
+  command.agent = std::move(agent);
+  command.epoch = epoch;
+  return command;
+}
+inline AgentBack agent_back(std::string agent, std::int64_t epoch) {
+  AgentBack command;
+  command.uid = alice;
+  command.agent = std::move(agent);
+  command.epoch = epoch;
+  return command;
+}
 inline AgentLost agent_lost(std::string agent, std::int64_t epoch) {
   AgentLost command;
   command.uid = alice;

@@ -174,10 +174,26 @@ TEST_F(Reads, DrainPagesHoldEachDirtySessionOnce) {
   of_even.uid = alice;
   of_even.owners = std::vector<std::string>{"even"};
   EXPECT_EQ(drain(of_even).size(), 350u);
+  of_even.uid = bob;
+  EXPECT_EQ(drain(of_even).size(), 0u);
+  of_even.uid.reset();
+  of_even.owners->push_back("nobody has heard of");
+  EXPECT_EQ(drain(of_even).size(), 350u);
   DrainPage of_bob;
   of_bob.uid = bob;
   EXPECT_EQ(drain(of_bob).size(), 18u);
   store.check_counts();
+}
+
+TEST_F(Reads, OfASessionShowItsOldestSegments) {
+  store.batch([](State& state) {
+    for (int turn = 0; turn < 1'100; ++turn) expected(state.apply(complete("long", turn % 2 == 0 ? "a" : "b")));
+  });
+  const SessionView view = store.call(get("long"));
+  EXPECT_EQ(view.generation, 1'100);
+  ASSERT_EQ(view.segments.size(), segments_shown_max);
+  EXPECT_EQ(view.segments.front().start, 1);
+  EXPECT_EQ(view.segments.back().end, 1'000);
 }
 
 }  // namespace

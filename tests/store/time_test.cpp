@@ -184,7 +184,7 @@ TEST(Retention, KeepsSessionsWhoseAgentHasJustCome) {
   Policies policies;
   policies.retention.sessions = day;
   Store store(policies);
-  store.serve("a", "s");
+  const std::int64_t epoch = store.call(register_agent("a", "s")).epoch;
   Register hook = register_agent("hook", "hooked");
   hook.serves = false;
   store.call(hook);
@@ -195,10 +195,7 @@ TEST(Retention, KeepsSessionsWhoseAgentHasJustCome) {
   store.retain();
   EXPECT_EQ(store.call(get("s")).agent, "a") << "its agent is online";
   EXPECT_TRUE(refusal(store.apply(get("hooked"))));
-  AgentOffline offline;
-  offline.uid = alice;
-  offline.agent = "a";
-  store.call(offline);
+  store.call(agent_offline("a", epoch));
   store.advance(2 * day);
   store.retain();
   EXPECT_TRUE(refusal(store.apply(get("s"))));
@@ -206,26 +203,17 @@ TEST(Retention, KeepsSessionsWhoseAgentHasJustCome) {
 
 TEST(Retention, DropsAgentsThatOwnNothingAndAreNobodysCurrentOne) {
   Store store;
-  store.serve("online");
+  const std::int64_t online = store.call(register_agent("online")).epoch;
   store.call(complete("s", "owner"));
   store.call(complete("s", "current"));
   store.call(begin_turn("s", "t", "begun"));
   for (const char* agent : {"free", "free too", "free three"}) {
-    AgentOffline offline;
-    offline.uid = alice;
-    offline.agent = agent;
-    store.serve(agent);
-    store.call(offline);
+    store.call(agent_offline(agent, store.call(register_agent(agent)).epoch));
   }
   store.advance(2 * day);
   store.serve("young");
   store.fold();
-  store.undone([](State& state) {
-    AgentOffline offline;
-    offline.uid = alice;
-    offline.agent = "online";
-    expected(state.apply(offline));
-  });
+  store.undone([&](State& state) { expected(state.apply(agent_offline("online", online))); });
   store.retain(2);
   std::string names;
   {
