@@ -58,7 +58,7 @@ int pragma_value(SQLite::Database& database, const char* name) {
 void copy_before_migration(SQLite::Database& database, const std::filesystem::path& state_dir, int version) {
   std::error_code ignored;
   const std::filesystem::path file = state_dir / database_name;
-  const auto needed = std::filesystem::file_size(file, ignored) + 16 * 1024 * 1024;
+  const auto needed = std::filesystem::file_size(file, ignored) + std::uintmax_t{16} * 1024 * 1024;
   const auto space = std::filesystem::space(state_dir, ignored);
   if (space.available < 2 * needed) {
     throw OpenError("no room to migrate " + file.string() + ": a copy and the migration need " +

@@ -7,7 +7,6 @@
 
 namespace tidemark::store {
 
-using lifecycle::Agent;
 using lifecycle::AgentPointer;
 using lifecycle::Facts;
 using lifecycle::Generation;
