@@ -75,7 +75,6 @@ void Dispatcher::on_begun(uid_t uid, const std::string& session, lifecycle::Agen
   }
   Owner* target = present(asked, presence);
   record.phase = SessionRecord::Phase::out;
-  record.out = begun->attempt->commit;
   Out& out = outs_[begun->attempt->commit];
   out.uid = uid;
   out.session = session;
@@ -172,11 +171,6 @@ void Dispatcher::on_answer(CommitId commit, uid_t uid, const std::string& sessio
   }
   // Late: its timeout was over, or it was fenced. The first success for a key counts all the same; a failure doesn't.
   if (how != AttemptEnd::committed && how != AttemptEnd::skipped) return;
-  Out late;
-  late.uid = uid;
-  late.session = session;
-  late.commit = commit;
-  late.key = key;
   spdlog::info("session \"{}\": commit {} succeeded late", session, commit);
   store::EndAttempt command;
   command.uid = uid;
@@ -205,7 +199,6 @@ void Dispatcher::end(CommitId commit, AttemptEnd how, const std::string& error) 
   out.timeout.reset();
   SessionRecord& record = record_of(out.uid, out.session);
   record.phase = SessionRecord::Phase::ending;
-  record.out = 0;
   record.skip_backoff = false;
   submit_end(out, how, error);
   release_slot(out.asked, out.presence);
@@ -284,12 +277,12 @@ void Dispatcher::release_slot(lifecycle::AgentId asked, std::int64_t presence) {
 }
 
 double Dispatcher::chance() {
-  static thread_local std::mt19937_64 generator{std::random_device{}()};
+  static std::mt19937_64 generator{std::random_device{}()};
   return std::uniform_real_distribution<double>(0.0, 1.0)(generator);
 }
 
 lifecycle::Key Dispatcher::new_key() {
-  static thread_local boost::uuids::random_generator generator;
+  static boost::uuids::random_generator generator;
   const boost::uuids::uuid uuid = generator();
   lifecycle::Key key;
   std::copy(uuid.begin(), uuid.end(), key.begin());

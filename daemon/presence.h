@@ -33,7 +33,6 @@ struct SessionRecord {
   store::Head head;  // as the ledger said last
   Owner* owner = nullptr;
   Phase phase = Phase::idle;
-  lifecycle::CommitId out = 0;               // the attempt, while phase is `out`
   bool skip_backoff = false;                 // somebody asked for it, or its owner has come back
   bool ready = false;                        // in its owner's `ready`
   std::optional<lifecycle::Steady> backoff;  // its place in the dispatcher's queue of backoffs

@@ -89,7 +89,8 @@ CREATE TABLE marks (
   at INTEGER NOT NULL
 ) STRICT;
 
--- Turn ids that are remembered: of dirty turns, of the latest settled ones, and of cancelled ones.
+-- Turn ids that are remembered: of dirty turns, of the latest settled ones, and of the latest cancelled ones, whose
+-- generation is only their place among the cancelled.
 CREATE TABLE turns (
   session_id INTEGER NOT NULL REFERENCES sessions (session_id) ON DELETE CASCADE,
   generation INTEGER NOT NULL CHECK (generation >= 0),

@@ -167,8 +167,7 @@ struct Forget : Write {
 struct BeginAttempt : Write {
   struct Result {
     std::optional<lifecycle::Attempt> attempt;  // none: nothing (more) to attempt there
-    lifecycle::SessionId session_id = 0;
-    std::string owner, owner_group, reason;
+    std::string owner, reason;
     Marks marks;
   };
   uid_t uid = 0;

@@ -13,7 +13,6 @@ Outcome<BeginAttempt::Result> State::apply(const BeginAttempt& command) {
   if (!resident) return result;
   Session& session = resident->session;
   result.marks = marks_of(session);
-  result.session_id = session.id;
   const Segment* next = session.next();
   if (!next) return result;
   const lifecycle::AgentPointer owner = next->owner ? next->owner : session.agent;
@@ -45,7 +44,6 @@ Outcome<BeginAttempt::Result> State::apply(const BeginAttempt& command) {
   rows_.insert_attempt(row);
   changed(*resident);
   result.owner = attempt->owner->name;
-  result.owner_group = attempt->owner->group;
   attempt->owner = nullptr;  // the ledger's memory doesn't leave its thread
   result.attempt = std::move(attempt);
   result.reason = reason;
