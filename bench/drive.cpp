@@ -124,7 +124,8 @@ Connection::Received Connection::receive() {
   return static_cast<std::size_t>(count) < room ? Received::all : Received::more;
 }
 
-Connections::Connections(const Options& options) : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+Connections::Connections(const Options& options)
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)), wait_max_ms_(options.rate_per_second > 0 ? 1 : 20) {
   if (epoll_ < 0) throw_errno("epoll_create1");
   raise_descriptor_limit();
   for (std::uint32_t index = 0; index < options.connections; ++index) {
@@ -138,7 +139,7 @@ Connections::~Connections() {
 
 const std::vector<Connections::Event>& Connections::wait() {
   std::array<epoll_event, 128> events;
-  const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), wait_max_ms);
+  const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), wait_max_ms_);
   if (count < 0 && errno != EINTR) throw_errno("epoll_wait");
   ready_.clear();
   for (int n = 0; n < count; ++n) {

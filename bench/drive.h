@@ -72,13 +72,12 @@ class Connections {
 
   std::vector<std::unique_ptr<Connection>>& all() { return all_; }
 
-  /// Waits at most wait_max_ms; the answer holds until the next call.
+  /// Waits for a moment at most, which is short where marks fall due by time; the answer holds until the next call.
   const std::vector<Event>& wait();
 
  private:
-  static constexpr int wait_max_ms = 20;
-
   int epoll_;
+  int wait_max_ms_;
   std::vector<std::unique_ptr<Connection>> all_;
   std::vector<Event> ready_;
 };
@@ -91,6 +90,7 @@ class Connections {
 ///   take(connection, line, now_ns, requests)  takes a line and appends at most one request upon it,
 ///   stop()                                    from now on nothing new is begun,
 ///   outstanding()                             begun and unanswered,
+///   begin_due(connections, now_ns)            sends what is due by now, about once a millisecond (with a rate only),
 ///   report                                    a Report that it counts into.
 template <class Workload>
 void drive(const Options& options, Workload& workload) {
@@ -115,6 +115,7 @@ void drive(const Options& options, Workload& workload) {
   while (phase != Phase::ending || workload.outstanding() > 0) {
     const auto& ready = connections.wait();
     now = now_ns();
+    if constexpr (requires { workload.begin_due(connections, now); }) workload.begin_due(connections, now);
     if (phase == Phase::warming && now >= measure_from) {
       workload.report.latency = {};
       measured_from = now;

@@ -58,6 +58,7 @@ void print_json(const Options& options, const Report& report) {
                 static_cast<unsigned long long>(report.durable_marks));
   }
   if (options.mode == Mode::marks) {
+    if (options.rate_per_second > 0) std::printf(R"(,"rate_asked_per_second":%u)", options.rate_per_second);
     std::printf(R"(,"sessions":%u,"order":"%s","turn_ids":%s,"agents":%s,"seed":%llu)", options.sessions,
                 name_of(orders, options.order), options.turn_ids ? "true" : "false", options.agents ? "true" : "false",
                 static_cast<unsigned long long>(options.seed));
@@ -144,6 +145,9 @@ int main(int argc, char** argv) {
       ->type_name("ORDER");
   app.add_flag("--turn-ids,!--no-turn-ids", options.turn_ids, "A fresh 36-character turn id with each mark (default)");
   app.add_flag("--agents", options.agents, "Name the session's agent in each mark");
+  app.add_option("--rate", options.rate_per_second,
+                 "Marks a second, each timed from when it was due (marks); 0: a new one upon each answer")
+      ->check(CLI::Range(0, 10'000'000));
   app.add_option("--seconds", options.seconds, "Measured time")->check(CLI::Range(0.01, 86'400.0));
   app.add_option("--warmup-seconds", options.warmup_seconds, "Time before it")->check(CLI::Range(0.0, 86'400.0));
   app.add_option("--seed", options.seed, "Of the order of sessions; turn ids are fresh whatever it is")

@@ -1,6 +1,7 @@
 // turn.complete as fast as the server answers: each connection keeps its share of marks outstanding, and an answer
-// frees the slot that its id names for the next mark.
+// frees the slot that its id names for the next mark. Or, with a rate, marks go out by the clock.
 #include <array>
+#include <deque>
 #include <optional>
 #include <random>
 #include <stdexcept>
@@ -61,10 +62,18 @@ class Marks {
         turn_ids_((static_cast<std::uint64_t>(std::random_device()()) << 32) ^ std::random_device()() ^ now_ns()),
         slots_(std::size_t{options.connections} * options.outstanding) {
     if (options.verify) marks_of_session_.resize(options.sessions);
+    if (options.rate_per_second > 0) {
+      // Slot by slot, so that consecutive marks go to different connections.
+      for (std::uint32_t slot = 0; slot < options.outstanding; ++slot) {
+        for (std::uint32_t connection = 0; connection < options.connections; ++connection) {
+          free_.push_back({connection, slot});
+        }
+      }
+    }
   }
 
   bool begin(std::uint32_t connection, std::uint32_t n, std::uint64_t now, RequestBuffer& requests) {
-    if (n == options_.outstanding) return false;
+    if (n == options_.outstanding || options_.rate_per_second > 0) return false;
     mark(connection, n, now, requests);
     return true;
   }
@@ -84,7 +93,26 @@ class Marks {
       report.latency.record(now - slot.sent_ns);
       if (!marks_of_session_.empty()) ++marks_of_session_[slot.session];
     }
-    if (!stopped_) mark(connection, slot_number, now, requests);
+    if (options_.rate_per_second > 0) {
+      free_.push_back({connection, slot_number});
+    } else if (!stopped_) {
+      mark(connection, slot_number, now, requests);
+    }
+  }
+
+  // A mark that finds no free slot waits for one; its time counts from when it was due.
+  void begin_due(Connections& connections, std::uint64_t now) {
+    if (options_.rate_per_second == 0 || stopped_) return;
+    const double interval_ns = 1e9 / options_.rate_per_second;
+    if (rate_from_ns_ == 0) rate_from_ns_ = now;
+    for (; !free_.empty(); free_.pop_front()) {
+      const auto due = rate_from_ns_ + static_cast<std::uint64_t>(static_cast<double>(begun_) * interval_ns);
+      if (due > now) break;
+      const FreeSlot free = free_.front();
+      mark(free.connection, free.slot, due, request_);
+      connections.all()[free.connection]->send(request_);
+      ++begun_;
+    }
   }
 
   void stop() { stopped_ = true; }
@@ -97,6 +125,11 @@ class Marks {
   struct Slot {
     std::uint64_t sent_ns;
     std::uint32_t session;
+  };
+
+  struct FreeSlot {
+    std::uint32_t connection;
+    std::uint32_t slot;
   };
 
   Slot& slot_of(std::uint32_t connection, std::uint32_t slot) {
@@ -130,6 +163,10 @@ class Marks {
   std::uint32_t next_session_ = 0;
   AnswerReader answers_;
   std::vector<Slot> slots_;
+  std::deque<FreeSlot> free_;  // with a rate only, the longest unused first
+  RequestBuffer request_;
+  std::uint64_t rate_from_ns_ = 0;
+  std::uint64_t begun_ = 0;
   std::vector<std::uint32_t> marks_of_session_;
   std::uint64_t outstanding_ = 0;
   bool stopped_ = false;

@@ -22,6 +22,8 @@ struct Options {
   bool turn_ids = true;
   bool agents = false;
   bool verify = false;
+  /// Marks a second, whether they are answered or not; 0: a new one upon each answer.
+  std::uint32_t rate_per_second = 0;
   double seconds = 5;
   double warmup_seconds = 1;
   std::uint64_t seed = 0;

@@ -28,6 +28,7 @@ Run status(CLI::App& app);
 Run list(CLI::App& app);
 Run show(CLI::App& app);
 Run history(CLI::App& app);
+Run watch(CLI::App& app);
 
 // Marking, committing and letting go.
 Run complete(CLI::App& app);
@@ -43,6 +44,11 @@ Run drain(CLI::App& app);
 Run retry(CLI::App& app);
 Run settle(CLI::App& app);
 Run abandon(CLI::App& app);
+
+// The daemon's own house.
+Run metrics(CLI::App& app);
+Run backup(CLI::App& app);
+Run verify(CLI::App& app);
 
 // Serving.
 Run agent(CLI::App& app);

@@ -27,6 +27,13 @@ Exit Context::refuse(std::string_view sentence, Exit exit) {
   return exit;
 }
 
+Exit Context::refuse_outcome(std::string_view sentence, std::string_view cure) {
+  if (options_.json) return Exit::refused;
+  refuse(sentence);
+  if (!cure.empty()) terminal_.err << "  " << printable(cure) << '\n';
+  return Exit::refused;
+}
+
 bool Context::set_uid(std::optional<ipc::Uid>& uid) {
   if (!options_.uid) return true;
   if (options_.uid->is_all()) {
@@ -37,28 +44,43 @@ bool Context::set_uid(std::optional<ipc::Uid>& uid) {
   return true;
 }
 
-boost::system::result<boost::json::object, Exit> Context::ask_json(std::string_view method, std::string const& params,
-                                                                   ipc::Client::Timeout timeout) {
+boost::system::result<ipc::Client*, Exit> Context::connection() {
   using ConnectKind = ipc::ConnectError::Kind;
-  using CallKind = ipc::CallError::Kind;
-  if (!client_) {
-    auto connected = ipc::Client::connect(options_.socket);
-    if (!connected) {
-      auto const& error = connected.error();
-      switch (error.kind) {
-        case ConnectKind::no_daemon:
-          return refuse("no daemon answers at " + options_.socket + "; start one with `tidemarkd --socket " +
-                            shell_word(options_.socket) + "`, or name its socket with --socket or TIDEMARK_SOCKET",
-                        Exit::no_daemon);
-        case ConnectKind::refused:
-          return refuse(error.text + "; ask who runs that daemon for access to its socket");
-        case ConnectKind::failed:
-          return refuse(error.text, Exit::no_daemon);
-      }
+  if (client_) return &*client_;
+  auto connected = ipc::Client::connect(options_.socket);
+  if (!connected) {
+    auto const& error = connected.error();
+    switch (error.kind) {
+      case ConnectKind::no_daemon:
+        return refuse("no daemon answers at " + options_.socket + "; start one with `tidemarkd --socket " +
+                          shell_word(options_.socket) + "`, or name its socket with --socket or TIDEMARK_SOCKET",
+                      Exit::no_daemon);
+      case ConnectKind::refused:
+        return refuse(error.text + "; ask who runs that daemon for access to its socket");
+      case ConnectKind::failed:
+        return refuse(error.text, Exit::no_daemon);
     }
-    client_ = std::move(*connected);
   }
-  auto const called = client_->call_json(method, params, timeout);
+  client_ = std::move(*connected);
+  return &*client_;
+}
+
+bool Context::reconnect() {
+  client_.reset();
+  auto connected = ipc::Client::connect(options_.socket);
+  if (connected) client_ = std::move(*connected);
+  return client_.has_value();
+}
+
+boost::system::result<boost::json::object, Exit> Context::ask_json(std::string_view method, std::string const& params,
+                                                                   Patience const& patience) {
+  using CallKind = ipc::CallError::Kind;
+  auto const client = connection();
+  if (!client) return client.error();
+  std::optional<Progress> progress;
+  if (terminal_.live && patience.line) progress.emplace(terminal_.err, patience.line);
+  auto const called = (*client)->call_json(method, params, patience.timeout);
+  progress.reset();
   if (!called) {
     auto const& error = called.error();
     switch (error.kind) {

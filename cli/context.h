@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cli/format.h"
+#include "cli/progress.h"
 #include "cli/table.h"
 #include "ipc/client.h"
 #include "ipc/wire_types.h"
@@ -35,6 +36,7 @@ struct Terminal {
   std::ostream& out;
   std::ostream& err;
   bool coloured = false;  ///< what goes to `out`
+  bool live = false;      ///< `err` is a terminal, on which a line can be written over
 };
 
 /// What the daemon answered: as it came, and what is understood of it.
@@ -48,6 +50,21 @@ struct Received {
 template <class Result>
 using Asked = boost::system::result<Received<Result>, Exit>;
 [[noreturn]] void throw_exception_from_error(Exit exit, boost::source_location const&);
+
+/// How long an answer is waited for, and what a terminal shows meanwhile.
+struct Patience {
+  ipc::Client::Timeout timeout;  ///< absent: as long as it takes
+  Progress::Line line;           ///< empty: nothing
+};
+
+/// A minute, unless the call itself waits for a provider.
+template <class Params>
+Patience usual_patience() {
+  if constexpr (
+      requires(Params params) { params.timeout_ms; } || requires(Params params) { params.deadline_ms; })
+    return {};
+  return {std::chrono::minutes(1), {}};
+}
 
 class Context {
  public:
@@ -67,27 +84,36 @@ class Context {
 
   /// Tells on stderr why the command ends so.
   Exit refuse(std::string_view sentence, Exit exit = Exit::refused);
-  /// The same for an outcome that the JSON result says already: a person is told, a program isn't told twice.
-  Exit refuse_outcome(std::string_view sentence) { return options_.json ? Exit::refused : refuse(sentence); }
+  /// The same for an outcome that the JSON result says already: a person is told, and in a line below what can be done
+  /// about it; a program isn't told twice.
+  Exit refuse_outcome(std::string_view sentence, std::string_view cure);
 
-  /// Asks the daemon, in the name of --uid where the call has one. A call that waits for no provider is given up after
-  /// a minute.
+  /// The connection, made when first needed. Why there is none has been told by then.
+  boost::system::result<ipc::Client*, Exit> connection();
+  /// Puts a new connection in the place of one that ended; false: nobody answers there now.
+  bool reconnect();
+
+  /// Asks the daemon, in the name of --uid where the call has one.
   template <class Params>
-  Asked<typename Params::Result> ask(Params params);
+  Asked<typename Params::Result> ask(Params params, Patience const& patience = usual_patience<Params>());
 
   /// Asks, prints the result with --json, and lets `tell` say it to a person and how that ends.
   template <class Params, class Tell>
-  Exit call(Params params, Tell&& tell) {
-    auto const asked = ask(std::move(params));
+  Exit call(Params params, Tell&& tell, Patience const& patience = usual_patience<Params>()) {
+    auto const asked = ask(std::move(params), patience);
     if (!asked) return asked.error();
     print_json(asked->json);
     return std::forward<Tell>(tell)(asked->result);
   }
 
+  /// Puts --uid into what is to be asked; false: it doesn't fit, which has been told.
+  template <class Params>
+  bool set_user(Params& params);
+
  private:
   bool set_uid(std::optional<ipc::Uid>& uid);
   boost::system::result<boost::json::object, Exit> ask_json(std::string_view method, std::string const& params,
-                                                            ipc::Client::Timeout timeout);
+                                                            Patience const& patience);
 
   Options options_;
   Terminal terminal_;
@@ -96,22 +122,25 @@ class Context {
 };
 
 template <class Params>
-Asked<typename Params::Result> Context::ask(Params params) {
-  using Result = typename Params::Result;
+bool Context::set_user(Params& params) {
   if constexpr (requires { requires std::same_as<decltype(params.uid), std::optional<ipc::UidSelector>>; }) {
     params.uid = options_.uid;
   } else if constexpr (requires { params.uid; }) {
-    if (!set_uid(params.uid)) return Exit::usage;
+    return set_uid(params.uid);
   } else if (options_.uid) {
-    return refuse("--uid has no meaning for this command", Exit::usage);
+    refuse("--uid has no meaning for this command", Exit::usage);
+    return false;
   }
-  ipc::Client::Timeout timeout = std::chrono::minutes(1);
-  if constexpr (
-      requires { params.timeout_ms; } || requires { params.deadline_ms; })
-    timeout = std::nullopt;
+  return true;
+}
+
+template <class Params>
+Asked<typename Params::Result> Context::ask(Params params, Patience const& patience) {
+  using Result = typename Params::Result;
+  if (!set_user(params)) return Exit::usage;
   std::string text;
   ipc::encode(text, params);
-  auto json = ask_json(Params::method, text, timeout);
+  auto json = ask_json(Params::method, text, patience);
   if (!json) return json.error();
   auto decoded = ipc::decode<Result>(*json, ipc::Strictness::lenient);
   if (!decoded) return refuse("the daemon's answer is not understood: " + decoded.error().text);

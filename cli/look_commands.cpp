@@ -62,6 +62,23 @@ bool is_healthy(ipc::DaemonStatusResult const& status) {
   return status.stuck == 0 && status.stalled == 0 && !paused && status.journal.healthy;
 }
 
+void tell_ways(Context& context, std::vector<Way> const& ways) {
+  Table table({{""}, {""}});
+  for (auto const& way : ways) table.add({"  " + way.what, way.command});
+  context.print(table);
+}
+
+// Where to look on for what does not mend itself.
+void tell_status_ways(Context& context, ipc::DaemonStatusResult const& status) {
+  std::vector<Way> ways;
+  if (status.stuck > 0) ways.push_back({"what is stuck, to retry, settle or abandon", "tidemark ls --stuck"});
+  if (status.orphaned > 0) ways.push_back({"what its agent has left for good", "tidemark ls --orphaned"});
+  if (status.stalled > 0) ways.push_back({"what its provider doesn't finish", "tidemark ls --stalled"});
+  if (ways.empty()) return;
+  context.human() << "\nWhat needs a hand:\n";
+  tell_ways(context, ways);
+}
+
 void tell_status(Context& context, ipc::DaemonStatusResult const& status) {
   Table facts({{""}, {""}});
   facts.add({"daemon", "version " + status.version + ", up " + duration_text(status.uptime_ms) + ", at " +
@@ -86,7 +103,7 @@ void tell_status(Context& context, ipc::DaemonStatusResult const& status) {
   context.human() << '\n';
   if (status.providers.empty()) {
     context.human() << "no providers\n";
-    return;
+    return tell_status_ways(context, status);
   }
   Table providers({{"PROVIDER"}, {"KIND"}, {"STATE"}, {"SINCE"}, {"ERROR"}});
   for (auto const& provider : status.providers) {
@@ -96,6 +113,12 @@ void tell_status(Context& context, ipc::DaemonStatusResult const& status) {
                    relative_text(provider.since, context.now()), provider.error.value_or("")});
   }
   context.print(providers);
+  tell_status_ways(context, status);
+}
+
+bool is_trouble(ipc::ListFilter filter) {
+  return filter == ipc::ListFilter::stuck || filter == ipc::ListFilter::orphaned ||
+         filter == ipc::ListFilter::stalled || filter == ipc::ListFilter::in_doubt;
 }
 
 std::string now_text(ipc::SessionSummary const& session) {
@@ -132,6 +155,10 @@ void tell_list(Context& context, ipc::SessionListResult const& list, std::option
   }
   context.print(table);
   if (list.cursor) context.human() << "there are more; see them with a higher --limit\n";
+  if (filter && is_trouble(*filter)) {
+    auto const name = list.sessions.size() == 1 ? shell_word(list.sessions.front().session) : "SESSION";
+    context.human() << "\nWhy, and what can be done: tidemark show " << name << '\n';
+  }
 }
 
 void tell_session(Context& context, ipc::SessionStatusResult const& session) {
@@ -158,17 +185,15 @@ void tell_session(Context& context, ipc::SessionStatusResult const& session) {
                   waits_for(session, index, context.now())});
   }
   context.print(segments);
-  for (auto const& segment : session.segments) {
-    if (segment.state != ipc::SegmentState::stuck) continue;
-    auto const name = shell_word(session.session);
-    auto const through = " --through " + std::to_string(segment.end) + " --reason TEXT";
-    context.human() << "\nStuck, and holding back what is younger: " << turns_text(segment.start, segment.end)
-                    << ". What can be done:\n";
-    Table ways({{""}, {""}});
-    ways.add({"  try again", "tidemark retry " + name});
-    ways.add({"  they did reach the memory", "tidemark settle " + name + through});
-    ways.add({"  drop them", "tidemark abandon " + name + through});
-    context.print(ways);
+  for (std::size_t index = 0; index < session.segments.size(); ++index) {
+    auto const& segment = session.segments[index];
+    auto const ways = ways_out(session, index, context.now());
+    if (ways.empty()) continue;
+    bool const stuck = segment.state == ipc::SegmentState::stuck;
+    context.human() << '\n'
+                    << (stuck ? "Stuck, and holding back what is younger" : "Held up") << ": "
+                    << turns_text(segment.start, segment.end) << ". What can be done:\n";
+    tell_ways(context, ways);
   }
 }
 
@@ -191,6 +216,12 @@ Colour colour_of(ipc::AttemptState state) {
   return Colour::plain;
 }
 
+// As much of the key as tells a repeat from new work.
+std::string key_text(ipc::CommitRecord const& record) {
+  constexpr std::size_t shown = 8;
+  return record.key ? record.key->substr(0, shown) : "-";
+}
+
 void tell_history(Context& context, ipc::CommitHistoryResult const& history) {
   if (history.commits.empty()) {
     context.human() << "no attempts\n";
@@ -200,6 +231,7 @@ void tell_history(Context& context, ipc::CommitHistoryResult const& history) {
                {"TURNS"},
                {"OWNER"},
                {"BY"},
+               {"KEY"},
                {"STATE"},
                {"ATTEMPT", Table::Align::right},
                {"STARTED"},
@@ -210,9 +242,11 @@ void tell_history(Context& context, ipc::CommitHistoryResult const& history) {
     std::string const took =
         record.started_at && record.finished_at ? duration_text(*record.finished_at - *record.started_at) : "-";
     table.add({record.session, range_text(record.start, record.end), record.owner.value_or("nobody"),
-               record.by.value_or("-"), Cell(prose(ipc::word_of(record.state)), colour_of(record.state)),
-               record.attempt, record.started_at ? relative_text(*record.started_at, context.now()) : "-", took,
-               record.reason, record.error.value_or("")});
+               record.by.value_or("-"), key_text(record),
+               Cell(prose(ipc::word_of(record.state)), colour_of(record.state)),
+               record.attempt > 0 ? Cell(record.attempt) : Cell("-"),
+               record.started_at ? relative_text(*record.started_at, context.now()) : "-", took, record.reason,
+               record.error.value_or("")});
   }
   context.print(table);
   if (history.cursor) context.human() << "there are more; see them with a higher --limit\n";

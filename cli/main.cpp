@@ -12,12 +12,16 @@
 
 namespace {
 
+// One that can do more than print a line after the other.
+bool is_terminal(int descriptor) {
+  char const* const kind = std::getenv("TERM");
+  return kind != nullptr && std::string_view(kind) != "dumb" && ::isatty(descriptor) == 1;
+}
+
 // By the habit of https://no-color.org.
 bool wants_colour() {
   char const* const refused = std::getenv("NO_COLOR");
-  char const* const terminal = std::getenv("TERM");
-  bool const dumb = terminal == nullptr || std::string_view(terminal) == "dumb";
-  return ::isatty(STDOUT_FILENO) == 1 && (refused == nullptr || *refused == '\0') && !dumb;
+  return is_terminal(STDOUT_FILENO) && (refused == nullptr || *refused == '\0');
 }
 
 }  // namespace
@@ -25,7 +29,8 @@ bool wants_colour() {
 int main(int argc, char** argv) {
   try {
     std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
-    auto exit = tidemark::cli::run(std::move(arguments), {std::cout, std::cerr, wants_colour()});
+    auto exit =
+        tidemark::cli::run(std::move(arguments), {std::cout, std::cerr, wants_colour(), is_terminal(STDERR_FILENO)});
     if (!std::cout.flush()) {
       std::cerr << "tidemark: the output can't be written\n";
       if (exit == tidemark::cli::Exit::done) exit = tidemark::cli::Exit::refused;

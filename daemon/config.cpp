@@ -90,7 +90,6 @@ class Reader {
 
   void read_top(std::string_view name, Line line, const toml::node& node) {
     if (name == "users") return;
-    if (name == "metrics") return add(line, "[metrics] isn't available in this version");
     if (name == "providers") {
       const toml::table* providers = node.as_table();
       if (!providers || providers->empty()) return add(line, "[providers] isn't available in this version");
@@ -117,7 +116,7 @@ class Reader {
         if (row.name == name) return add(line, misplaced(row, "outside of a section"));
       }
     }
-    sections.insert(sections.end(), {"metrics", "providers", "users"});
+    sections.insert(sections.end(), {"providers", "users"});
     add(line, "unknown " + std::string(node.is_table() ? "section " : "key ") + in_quotes(name) + hint(name, sections));
   }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -34,6 +35,12 @@ struct UserTimes {
   Milliseconds orphan_grace{30'000};
 };
 
+/// Where something listens.
+struct ListenAddress {
+  std::string address;  ///< of the internet protocol, IPv4 or IPv6, in numbers
+  std::uint16_t port = 0;
+};
+
 struct Config {
   std::string socket;
   mode_t socket_mode = 0600;
@@ -41,6 +48,8 @@ struct Config {
   std::string log_level = "info";
   Milliseconds drain_deadline{30'000};
   std::string admin_group;  ///< the name of a group that was there when the file was read; empty = none
+
+  std::optional<ListenAddress> metrics_listen;  ///< none: metrics are to be had by `daemon.metrics` only
 
   store::Synchronous synchronous = store::Synchronous::full;
 

@@ -3,6 +3,7 @@
 #include "daemon/config_keys.h"
 
 #include <array>
+#include <boost/asio/ip/address.hpp>
 #include <charconv>
 #include <optional>
 #include <sstream>
@@ -149,6 +150,27 @@ Set group(Place<std::string> place) {
   };
 }
 
+Set listen_address(Place<std::optional<ListenAddress>> place) {
+  return [=](const toml::node& node, Config& config) -> std::string {
+    const auto text = node.value_exact<std::string_view>().value_or("");
+    const auto colon = text.rfind(':');
+    std::string_view address = text.substr(0, std::min(colon, text.size()));
+    const bool bracketed = address.starts_with('[') && address.ends_with(']');
+    if (bracketed) address = address.substr(1, address.size() - 2);
+    boost::system::error_code error;
+    const auto parsed = boost::asio::ip::make_address(std::string(address), error);
+    const std::string_view port = colon == text.npos ? std::string_view() : text.substr(colon + 1);
+    std::uint16_t number = 0;
+    const auto [rest, code] = std::from_chars(port.data(), port.data() + port.size(), number);
+    if (error || parsed.is_v6() != bracketed || port.empty() || code != std::errc() ||
+        rest != port.data() + port.size() || number == 0) {
+      return mismatch(node, R"(an IP address and a port, such as "127.0.0.1:9464" or "[::1]:9464")");
+    }
+    place(config) = ListenAddress{std::string(address), number};
+    return {};
+  };
+}
+
 constexpr bool each = true;  // each user may have his own
 constexpr bool all = false;  // the daemon has one
 constexpr Off off = Off::allowed;
@@ -197,6 +219,8 @@ std::vector<ConfigKey> rows() {
       {"limits", "dirty_sessions_per_user", each, count(PLACE(policies.everybody.dirty_sessions_max), 1, billion)},
       {"limits", "segments_per_session", each, count(PLACE(policies.everybody.segments_max), 1, billion)},
       {"limits", "watch_queue", each, count(PLACE(limits.watch_queue), 1, million)},
+
+      {"metrics", "listen", all, listen_address(PLACE(metrics_listen))},
   };
   // clang-format on
 }

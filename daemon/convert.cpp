@@ -124,7 +124,7 @@ ipc::SessionStatusResult status_of(const store::SessionView& view) {
 ipc::CommitRecord record_of(const store::AttemptRow& row) {
   ipc::CommitRecord record;
   record.commit = std::to_string(row.commit_id);
-  record.key = key_text(row.key);
+  record.key = text_or_null(key_text(row.key));
   record.uid = row.uid;
   record.session = row.session;
   record.owner = text_or_null(row.owner);
@@ -163,6 +163,48 @@ store::ListFilter filter_of(ipc::ListFilter filter) {
       return store::ListFilter::stuck;
   }
   return store::ListFilter::all;
+}
+
+ipc::EventType event_type_of(store::EventKind kind) {
+  switch (kind) {
+    case store::EventKind::turn_completed:
+      return ipc::EventType::turn_completed;
+    case store::EventKind::session_due:
+      return ipc::EventType::session_due;
+    case store::EventKind::commit_started:
+      return ipc::EventType::commit_started;
+    case store::EventKind::commit_succeeded:
+      return ipc::EventType::commit_succeeded;
+    case store::EventKind::commit_failed:
+      return ipc::EventType::commit_failed;
+    case store::EventKind::commit_in_doubt:
+      return ipc::EventType::commit_in_doubt;
+    case store::EventKind::commit_stuck:
+      return ipc::EventType::commit_stuck;
+    case store::EventKind::session_clean:
+      return ipc::EventType::session_clean;
+    case store::EventKind::session_discarded:
+      return ipc::EventType::session_discarded;
+    case store::EventKind::agent_orphaned:
+      break;
+  }
+  return ipc::EventType::agent_orphaned;
+}
+
+ipc::EventParams event_of(const store::Event& event) {
+  ipc::EventParams params;
+  params.at = event.at;
+  params.uid = event.uid;
+  if (!event.agent.empty()) params.agent = event.agent;
+  if (!event.session.empty()) {
+    params.session = event.session;
+    params.generation = event.generation;
+    params.watermark = event.watermark;
+    params.accepted = event.accepted;
+  }
+  if (event.commit != 0) params.commit = std::to_string(event.commit);
+  if (!event.error.empty()) params.error = event.error;
+  return params;
 }
 
 }  // namespace tidemark::daemon

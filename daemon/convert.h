@@ -19,5 +19,8 @@ ipc::SessionStatusResult status_of(const store::SessionView& view);
 ipc::SessionSummary summary_of(const store::SessionView& view);
 ipc::CommitRecord record_of(const store::AttemptRow& row);
 store::ListFilter filter_of(ipc::ListFilter filter);
+ipc::EventType event_type_of(store::EventKind kind);
+// Without the subscription's number, its `seq`, and the type.
+ipc::EventParams event_of(const store::Event& event);
 
 }  // namespace tidemark::daemon

@@ -3,7 +3,6 @@
 #include <grp.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -33,7 +32,9 @@ Daemon::Daemon(Config config, std::string config_path)
       config_path_(std::move(config_path)),
       signals_(io_, SIGTERM, SIGINT, SIGHUP),
       end_timer_(io_),
-      dispatcher_(io_, config_, *this) {}
+      service_manager_(io_),
+      watchers_(config_, *this),
+      dispatcher_(io_, config_, *this, watchers_, counters_) {}
 
 Daemon::~Daemon() = default;
 
@@ -41,11 +42,25 @@ int Daemon::run() {
   const lifecycle::Steady started = now().steady;
   std::signal(SIGPIPE, SIG_IGN);
   lock_ = std::make_unique<store::StateDirLock>(config_.state_dir);
-  open_ledger();
-  methods_ = std::make_unique<Methods>(MethodContext{io_, config_, *ledger_, dispatcher_,
-                                                     boost::uuids::to_string(boost::uuids::random_generator()()),
-                                                     started, [this] { return reload(); }});
+  {
+    const ExtendedStart extended = service_manager_.extended_start();
+    open_ledger();
+  }
+  metrics_ = std::make_unique<Metrics>(Metrics::Sources{
+      *ledger_, dispatcher_, watchers_, counters_, now().utc - (now().steady - started),
+      [this] { return static_cast<std::int64_t>(clients_.size()); }, [this] { return methods_->calls(); },
+      [this]() -> const std::map<std::string, std::int64_t>& { return workspace_.errors; }});
+  methods_ = std::make_unique<Methods>(
+      MethodContext{io_, config_, *ledger_, dispatcher_, watchers_, counters_, *metrics_, *backups_,
+                    boost::uuids::to_string(boost::uuids::random_generator()()), started, [this] { return reload(); }});
   open_listener();
+  if (config_.metrics_listen) {
+    metrics_listener_ = std::make_unique<MetricsListener>(
+        io_,
+        boost::asio::ip::tcp::endpoint(boost::asio::ip::make_address(config_.metrics_listen->address),
+                                       config_.metrics_listen->port),
+        [this](auto done) { metrics_->make(std::move(done)); });
+  }
   wait_for_signal();
   const store::Recovered recovered = ledger_->recovered();
   if (recovered.sessions > 0) {
@@ -55,8 +70,9 @@ int Daemon::run() {
   spdlog::info("tidemarkd {} is ready on {} (journal in {}, {} ms)", version,
                config_.socket.empty() ? "the socket that was passed" : config_.socket, config_.state_dir,
                (now().steady - started).count());
-  ::sd_notify(0, "READY=1");
+  service_manager_.ready(*ledger_);
   io_.run();
+  backups_.reset();
   ledger_.reset();
   spdlog::info("tidemarkd has ended");
   return exit_status_;
@@ -75,18 +91,17 @@ void Daemon::open_ledger() {
   ledger_ = std::make_unique<store::Ledger>(store::OpenOptions{config_.state_dir, config_.synchronous},
                                             config_.policies, now, std::move(callbacks));
   dispatcher_.set_ledger(*ledger_);
+  watchers_.set_ledger(*ledger_);
+  backups_ = std::make_unique<store::Backups>(*ledger_, config_.state_dir);
 }
 
 void Daemon::open_listener() {
-  const int passed = ::sd_listen_fds(1);
-  if (passed > 1) {
-    throw std::runtime_error("the service manager passed " + std::to_string(passed) +
-                             " sockets, but tidemarkd serves one");
-  }
+  const auto passed = service_manager_.passed_socket();
+  if (!passed) throw std::runtime_error(passed.error());
   ipc::Listener::Opened opened = [&] {
-    if (passed == 1) {
+    if (*passed) {
       config_.socket.clear();
-      return ipc::Listener::adopt(io_, SD_LISTEN_FDS_START);
+      return ipc::Listener::adopt(io_, **passed);
     }
     const std::filesystem::path folder = std::filesystem::path(config_.socket).parent_path();
     std::error_code error;
@@ -174,6 +189,10 @@ void Daemon::on_frames_handled(ipc::Connection& connection) {
   dispatcher_.on_heard(client);
 }
 
+void Daemon::on_output_taken(ipc::Connection& connection) {
+  watchers_.on_output_taken(clients_.at(&connection).id);
+}
+
 void Daemon::on_closed(ipc::Connection& connection, ipc::CloseReason reason) {
   const auto found = clients_.find(&connection);
   const Client client = found->second;
@@ -193,13 +212,19 @@ void Daemon::on_closed(ipc::Connection& connection, ipc::CloseReason reason) {
     case ipc::CloseReason::owner:
       break;
   }
-  if (exit_status_ == 0 && !io_.stopped()) dispatcher_.on_client_closed(client.id);
+  if (exit_status_ == 0 && !io_.stopped()) {
+    dispatcher_.on_client_closed(client.id);
+    watchers_.on_client_closed(client.id);
+  }
 }
 
 void Daemon::on_delivery(store::Delivery delivery) {
+  counters_.commands += static_cast<std::int64_t>(delivery.answered.size());
+  if (delivery.took.count() > 0) counters_.batch_duration.add(delivery.took);
   dispatcher_.on_effects(delivery.effects);
   for (const auto& task : delivery.answered) task->finish();
   dispatcher_.after_answers(delivery.effects);
+  watchers_.publish(delivery.effects.events);
   watch_journal();
 }
 
@@ -214,11 +239,13 @@ void Daemon::watch_journal() {
     spdlog::error("the journal can't be written: {}. Marks are refused until it can; what was acknowledged is safe",
                   ledger_->health().error);
   }
+  service_manager_.refresh_status();
 }
 
 void Daemon::on_journal_failure(const std::string& why) {
   spdlog::critical("{}. Nothing is written any more; the daemon ends so that a restart can recover", why);
   exit_status_ = 1;
+  service_manager_.failed(why);
   if (listener_) listener_->close();
   end_timer_.expires_after(linger);
   end_timer_.async_wait([this](const boost::system::error_code&) { io_.stop(); });
@@ -247,6 +274,13 @@ void Daemon::on_signal(int signal) {
 }
 
 std::string Daemon::reload() {
+  service_manager_.reloading();
+  std::string problem = read_configuration_again();
+  service_manager_.reloaded();
+  return problem;
+}
+
+std::string Daemon::read_configuration_again() {
   if (config_path_.empty()) return "no configuration file was given or found at the start";
   auto loaded = load_config(config_path_);
   if (const auto* problems = std::get_if<std::vector<std::string>>(&loaded)) {
@@ -259,6 +293,7 @@ std::string Daemon::reload() {
   fresh.socket = config_.socket;
   fresh.socket_mode = config_.socket_mode;
   fresh.state_dir = config_.state_dir;
+  fresh.metrics_listen = config_.metrics_listen;
   fresh.synchronous = config_.synchronous;
   config_ = std::move(fresh);
   spdlog::set_level(spdlog::level::from_str(config_.log_level));
@@ -273,9 +308,11 @@ std::string Daemon::reload() {
 void Daemon::stop() {
   stopping_ = true;
   spdlog::info("stopping: attempts that are out and what is due have {}", duration_text(config_.drain_deadline));
-  ::sd_notify(0, "STOPPING=1");
+  service_manager_.stopping(config_.drain_deadline);
   listener_->close();
   dispatcher_.stop_by_itself();
+  backups_->stop();
+  watchers_.publish_draining();
   for (const auto& [connection, client] : clients_) {
     if (!dispatcher_.served_by(client.id).empty()) {
       client.connection->notify(ipc::DaemonDrainingParams{config_.drain_deadline});

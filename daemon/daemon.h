@@ -15,6 +15,9 @@
 #include "daemon/config.h"
 #include "daemon/dispatcher.h"
 #include "daemon/methods.h"
+#include "daemon/metrics_listener.h"
+#include "daemon/service_manager.h"
+#include "daemon/watchers.h"
 #include "ipc/server.h"
 #include "store/ledger.h"
 
@@ -36,6 +39,7 @@ class Daemon final : public Clients, private ipc::ConnectionHandler {
   void on_call(ipc::Connection& connection, ipc::Call call, std::string_view method,
                const boost::json::object& params) override;
   void on_frames_handled(ipc::Connection& connection) override;
+  void on_output_taken(ipc::Connection& connection) override;
   void on_closed(ipc::Connection& connection, ipc::CloseReason reason) override;
 
   void open_ledger();
@@ -48,6 +52,7 @@ class Daemon final : public Clients, private ipc::ConnectionHandler {
   void on_signal(int signal);
   // What is wrong with the configuration; empty = it has been taken over.
   std::string reload();
+  std::string read_configuration_again();
   bool is_admin(const ipc::Peer& peer, int descriptor) const;
   void stop();
   void end_now();
@@ -57,6 +62,7 @@ class Daemon final : public Clients, private ipc::ConnectionHandler {
   boost::asio::io_context io_{1};
   boost::asio::signal_set signals_;
   boost::asio::steady_timer end_timer_;
+  ServiceManager service_manager_;
   std::unique_ptr<store::StateDirLock> lock_;
   ipc::Workspace workspace_;
   std::unordered_map<const ipc::Connection*, Client> clients_;
@@ -64,13 +70,18 @@ class Daemon final : public Clients, private ipc::ConnectionHandler {
   std::map<uid_t, std::int64_t> connections_of_;
   ClientId last_client_ = 0;
   std::shared_ptr<ipc::Listener> listener_;
+  Counters counters_;
+  Watchers watchers_;
   Dispatcher dispatcher_;
+  std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Methods> methods_;
+  std::unique_ptr<MetricsListener> metrics_listener_;  // null: none is configured
   bool journal_healthy_ = true;
   bool stopping_ = false;
   std::size_t stop_waits_ = 0;
   int exit_status_ = 0;
-  std::unique_ptr<store::Ledger> ledger_;  // last: its thread posts to io_
+  std::unique_ptr<store::Ledger> ledger_;    // last but one: its thread posts to io_
+  std::unique_ptr<store::Backups> backups_;  // last: its thread uses the ledger, too
 };
 
 }  // namespace tidemark::daemon

@@ -10,8 +10,14 @@
 
 namespace tidemark::daemon {
 
-Dispatcher::Dispatcher(boost::asio::io_context& context, const Config& config, Clients& clients)
-    : context_(context), config_(config), clients_(clients), backoff_timer_(context) {}
+Dispatcher::Dispatcher(boost::asio::io_context& context, const Config& config, Clients& clients, Watchers& watchers,
+                       Counters& counters)
+    : context_(context),
+      config_(config),
+      clients_(clients),
+      watchers_(watchers),
+      counters_(counters),
+      backoff_timer_(context) {}
 
 Dispatcher::~Dispatcher() = default;
 

@@ -16,7 +16,9 @@
 #include <unordered_map>
 
 #include "daemon/config.h"
+#include "daemon/counters.h"
 #include "daemon/presence.h"
+#include "daemon/watchers.h"
 #include "ipc/messages.h"
 #include "store/ledger.h"
 
@@ -24,8 +26,9 @@ namespace tidemark::daemon {
 
 class Dispatcher {
  public:
-  // `config` and `clients` outlive it; `set_ledger` follows before anything else.
-  Dispatcher(boost::asio::io_context& context, const Config& config, Clients& clients);
+  // All of these outlive it; `set_ledger` follows before anything else.
+  Dispatcher(boost::asio::io_context& context, const Config& config, Clients& clients, Watchers& watchers,
+             Counters& counters);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -90,7 +93,8 @@ class Dispatcher {
     lifecycle::Key key{};
     lifecycle::Generation start = 0, end = 0;
     lifecycle::AgentId asked = 0;
-    std::int64_t presence = 0;  // whose slot it takes
+    std::int64_t presence = 0;                         // whose slot it takes
+    std::chrono::steady_clock::time_point asked_at{};  // unset: nobody was asked
     std::unique_ptr<boost::asio::steady_timer> timeout;
   };
 
@@ -116,6 +120,7 @@ class Dispatcher {
                  const ipc::Answer<ipc::AgentCommitResult>& answer);
   void on_timeout(lifecycle::CommitId commit);
   void end(lifecycle::CommitId commit, store::AttemptEnd how, const std::string& error);
+  void count_end(store::AttemptEnd how);
   void submit_end(const Out& out, store::AttemptEnd how, const std::string& error);
   void on_ended(const Out& out, store::AttemptEnd how, const std::string& error,
                 store::Outcome<store::EndAttempt::Result> outcome);
@@ -157,6 +162,8 @@ class Dispatcher {
   boost::asio::io_context& context_;
   const Config& config_;
   Clients& clients_;
+  Watchers& watchers_;
+  Counters& counters_;
   store::Ledger* ledger_ = nullptr;
   std::unordered_map<NameKey, std::unique_ptr<SessionRecord>, NameHash> sessions_;
   std::unordered_map<lifecycle::AgentId, std::unique_ptr<Owner>> owners_;

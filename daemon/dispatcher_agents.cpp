@@ -119,6 +119,7 @@ void Dispatcher::on_registered(const Registration& registration, const store::Re
     return;
   }
   const bool same = owner.presence && owner.presence->client == registration.client;
+  const bool was_online = owner.online();
   if (owner.presence && !same) {
     spdlog::info("agent \"{}\" (uid {}) is served by another connection now; the older one is fenced", owner.facts.name,
                  owner.facts.uid);
@@ -148,6 +149,9 @@ void Dispatcher::on_registered(const Registration& registration, const store::Re
   served_[registration.client].insert(&owner);
   owner.grace.reset();
   if (!owner.facts.group.empty()) groups_[{owner.facts.uid, owner.facts.group}].insert(&owner);
+  if (!was_online && owner.online()) {
+    watchers_.publish(ipc::EventType::agent_online, owner.facts.uid, owner.facts.name);
+  }
   if (!same) {
     spdlog::info("agent \"{}\" (uid {}) is online, {} of its segments are due", owner.facts.name, owner.facts.uid,
                  registered.due_segments);
@@ -200,6 +204,7 @@ void Dispatcher::on_unregistered(uid_t uid, const std::string& agent) {
 void Dispatcher::let_go(Owner& owner) {
   served_[owner.presence->client].erase(&owner);
   leave_group(owner);
+  if (owner.online()) watchers_.publish(ipc::EventType::agent_offline, owner.facts.uid, owner.facts.name);
   owner.presence.reset();
   spdlog::info("agent \"{}\" (uid {}) was unregistered", owner.facts.name, owner.facts.uid);
   look_again(owner);
@@ -229,6 +234,7 @@ void Dispatcher::on_client_closed(ClientId client) {
 }
 
 void Dispatcher::go_offline(Owner& owner, const std::string& why) {
+  if (owner.online()) watchers_.publish(ipc::EventType::agent_offline, owner.facts.uid, owner.facts.name);
   // Gone first, so that nothing more begins there while what it had is brought to an end.
   const Presence gone = std::move(*owner.presence);
   owner.presence.reset();
@@ -265,6 +271,7 @@ void Dispatcher::suspect(Owner& owner) {
     spdlog::warn("agent \"{}\" (uid {}) let an attempt time out and says nothing: it counts as offline until it does",
                  silent.facts.name, silent.facts.uid);
     silent.presence->silent = true;
+    watchers_.publish(ipc::EventType::agent_offline, silent.facts.uid, silent.facts.name);
     start_grace(silent);
     look_again(silent);
     look_again_in_group(silent);
@@ -279,6 +286,7 @@ void Dispatcher::on_heard(const Client& client) {
     if (!owner->presence || !owner->presence->silent) continue;
     spdlog::info("agent \"{}\" (uid {}) is heard again", owner->facts.name, owner->facts.uid);
     owner->presence->silent = false;
+    watchers_.publish(ipc::EventType::agent_online, owner->facts.uid, owner->facts.name);
     owner->grace.reset();
     if (owner->facts.lost || owner->losing) {
       store::AgentBack command;

@@ -75,6 +75,7 @@ void Dispatcher::on_begun(uid_t uid, const std::string& session, lifecycle::Agen
   }
   Owner* target = present(asked, presence);
   record.phase = SessionRecord::Phase::out;
+  ++counters_.attempts_begun;
   Out& out = outs_[begun->attempt->commit];
   out.uid = uid;
   out.session = session;
@@ -117,7 +118,9 @@ void Dispatcher::ask(SessionRecord& record, Owner& target, const store::BeginAtt
   }
   spdlog::debug("session \"{}\": asked agent \"{}\" to commit {}..{} (commit {}, attempt {}, {})", record.name,
                 target.facts.name, attempt.start, attempt.end, attempt.commit, attempt.attempt, begun.reason);
-  arm_timeout(outs_.at(attempt.commit));
+  Out& out = outs_.at(attempt.commit);
+  out.asked_at = std::chrono::steady_clock::now();
+  arm_timeout(out);
 }
 
 void Dispatcher::arm_timeout(Out& out) {
@@ -197,11 +200,36 @@ void Dispatcher::end(CommitId commit, AttemptEnd how, const std::string& error) 
   Out out = std::move(found->second);
   outs_.erase(found);
   out.timeout.reset();
+  if (out.asked_at != decltype(out.asked_at){}) {
+    counters_.attempt_duration.add(std::chrono::steady_clock::now() - out.asked_at);
+  }
+  count_end(how);
   SessionRecord& record = record_of(out.uid, out.session);
   record.phase = SessionRecord::Phase::ending;
   record.skip_backoff = false;
   submit_end(out, how, error);
   release_slot(out.asked, out.presence);
+}
+
+void Dispatcher::count_end(AttemptEnd how) {
+  switch (how) {
+    case AttemptEnd::committed:
+      ++counters_.attempts_committed;
+      break;
+    case AttemptEnd::skipped:
+      ++counters_.attempts_skipped;
+      break;
+    case AttemptEnd::failed:
+    case AttemptEnd::failed_for_good:
+      ++counters_.attempts_failed;
+      break;
+    case AttemptEnd::in_doubt:
+      ++counters_.attempts_in_doubt;
+      break;
+    case AttemptEnd::not_asked:
+      ++counters_.attempts_not_asked;
+      break;
+  }
 }
 
 void Dispatcher::submit_end(const Out& out, AttemptEnd how, const std::string& error) {

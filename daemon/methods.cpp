@@ -8,11 +8,6 @@
 
 namespace tidemark::daemon {
 
-struct Methods::Row {
-  bool admin = false;  // only admins may call it
-  void (*handler)(Methods&, const Client&, ipc::Call, const boost::json::object&) = nullptr;
-};
-
 template <class Params, auto handler>
 void Methods::run(Methods& methods, const Client& client, ipc::Call call, const boost::json::object& params) {
   auto decoded = ipc::decode<Params>(params, ipc::Strictness::strict);
@@ -23,9 +18,9 @@ void Methods::run(Methods& methods, const Client& client, ipc::Call call, const 
   (methods.*handler)(client, std::move(call), std::move(*decoded));
 }
 
-const Methods::Row* Methods::find_row(std::string_view method) {
+Methods::Rows Methods::table() {
   constexpr bool admin = true;
-  static const std::unordered_map<std::string_view, Row> rows{
+  return {
       {"turn.complete", {false, run<ipc::TurnCompleteParams, &Methods::complete>}},
       {"turn.begin", {false, run<ipc::TurnBeginParams, &Methods::begin>}},
       {"turn.cancel", {false, run<ipc::TurnCancelParams, &Methods::cancel>}},
@@ -45,28 +40,41 @@ const Methods::Row* Methods::find_row(std::string_view method) {
       {"commit.settle", {false, run<ipc::CommitSettleParams, &Methods::settle>}},
       {"commit.abandon", {false, run<ipc::CommitAbandonParams, &Methods::abandon>}},
       {"commit.history", {false, run<ipc::CommitHistoryParams, &Methods::history>}},
+      {"watch", {false, run<ipc::WatchParams, &Methods::watch>}},
+      {"unwatch", {false, run<ipc::UnwatchParams, &Methods::unwatch>}},
       {"hello", {false, run<ipc::HelloParams, &Methods::hello>}},
       {"ping", {false, run<ipc::PingParams, &Methods::ping>}},
       {"daemon.status", {false, run<ipc::DaemonStatusParams, &Methods::daemon_status>}},
+      {"daemon.backup", {admin, run<ipc::DaemonBackupParams, &Methods::backup>}},
+      {"daemon.verify", {admin, run<ipc::DaemonVerifyParams, &Methods::verify>}},
+      {"daemon.metrics", {false, run<ipc::DaemonMetricsParams, &Methods::metrics>}},
       {"daemon.reload", {admin, run<ipc::DaemonReloadParams, &Methods::reload>}},
   };
-  const auto found = rows.find(method);
-  return found == rows.end() ? nullptr : &found->second;
+}
+
+Methods::Methods(MethodContext context) : context_(std::move(context)), rows_(table()) {}
+
+std::map<std::string_view, std::int64_t> Methods::calls() const {
+  std::map<std::string_view, std::int64_t> calls;
+  for (const auto& [method, row] : rows_) calls.emplace(method, row.calls);
+  return calls;
 }
 
 void Methods::dispatch(const Client& client, ipc::Call call, std::string_view method,
                        const boost::json::object& params) {
-  const Row* row = find_row(method);
-  if (!row) {
+  const auto found = rows_.find(method);
+  if (found == rows_.end()) {
     call.fail(ipc::Error::make(ipc::ErrorReason::method_not_found,
                                "there is no method \"" + std::string(method.substr(0, 64)) + "\""));
     return;
   }
-  if (row->admin && !client.admin) {
+  Row& row = found->second;
+  ++row.calls;
+  if (row.admin && !client.admin) {
     call.fail(ipc::Error::make(ipc::ErrorReason::forbidden, "only admins may call " + std::string(method)));
     return;
   }
-  row->handler(*this, client, std::move(call), params);
+  row.handler(*this, client, std::move(call), params);
 }
 
 }  // namespace tidemark::daemon

@@ -8,10 +8,16 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "daemon/client.h"
 #include "daemon/config.h"
+#include "daemon/counters.h"
 #include "daemon/dispatcher.h"
+#include "daemon/drain.h"
+#include "daemon/metrics.h"
+#include "daemon/watchers.h"
+#include "store/backup.h"
 #include "store/ledger.h"
 
 namespace tidemark::daemon {
@@ -28,6 +34,10 @@ struct MethodContext {
   const Config& config;
   store::Ledger& ledger;
   Dispatcher& dispatcher;
+  Watchers& watchers;
+  Counters& counters;
+  Metrics& metrics;
+  store::Backups& backups;
   std::string instance;                 // a new UUID at every start
   lifecycle::Steady started;            // when the daemon did
   std::function<std::string()> reload;  // reads the configuration again; returns what is wrong with it, or nothing
@@ -35,13 +45,20 @@ struct MethodContext {
 
 class Methods {
  public:
-  explicit Methods(MethodContext context) : context_(std::move(context)) {}
+  explicit Methods(MethodContext context);
 
   void dispatch(const Client& client, ipc::Call call, std::string_view method, const boost::json::object& params);
+  // How often each was called.
+  std::map<std::string_view, std::int64_t> calls() const;
 
  private:
-  struct Row;
-  static const Row* find_row(std::string_view method);
+  struct Row {
+    bool admin = false;  // only admins may call it
+    void (*handler)(Methods&, const Client&, ipc::Call, const boost::json::object&) = nullptr;
+    std::int64_t calls = 0;
+  };
+  using Rows = std::unordered_map<std::string_view, Row>;
+  static Rows table();
   template <class Params, auto handler>
   static void run(Methods& methods, const Client& client, ipc::Call call, const boost::json::object& params);
 
@@ -70,6 +87,8 @@ class Methods {
   void drop_through(ipc::Call call, uid_t uid, std::string session, std::int64_t through, std::string reason,
                     bool settle);
   void detach(ipc::Call call, uid_t uid, ipc::SessionCommitParams params);
+  void begin_drain(uid_t uid, Drain::Scope scope, lifecycle::Milliseconds deadline,
+                   const std::shared_ptr<ipc::Call>& call);
   bool may_wait(const Client& client, ipc::Call& call);
   // Answers `call` with what `fill` makes of the result, once how far the session has come is known.
   template <class Result, class Fill>
@@ -78,10 +97,19 @@ class Methods {
   // methods_daemon.cpp
   void hello(const Client& client, ipc::Call call, ipc::HelloParams params);
   void ping(const Client& client, ipc::Call call, ipc::PingParams params);
+  void watch(const Client& client, ipc::Call call, ipc::WatchParams params);
+  void unwatch(const Client& client, ipc::Call call, ipc::UnwatchParams params);
   void daemon_status(const Client& client, ipc::Call call, ipc::DaemonStatusParams params);
+  void metrics(const Client& client, ipc::Call call, ipc::DaemonMetricsParams params);
   void reload(const Client& client, ipc::Call call, ipc::DaemonReloadParams params);
 
+  // methods_journal.cpp
+  void backup(const Client& client, ipc::Call call, ipc::DaemonBackupParams params);
+  void verify(const Client& client, ipc::Call call, ipc::DaemonVerifyParams params);
+  void after_earlier_calls(ipc::Call call, std::function<void(std::shared_ptr<ipc::Call>)> then);
+
   MethodContext context_;
+  Rows rows_;
   std::map<uid_t, std::int64_t> drains_;  // under way, each with a place in the queue of every dirty session
 };
 

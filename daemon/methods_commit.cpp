@@ -46,6 +46,9 @@ void Methods::answer_wait(ipc::Call call, uid_t uid, const std::string& session,
     store::Marks marks;
     if (const auto* view = std::get_if<store::SessionView>(&outcome)) {
       marks = {true, view->generation, view->watermark, view->accepted};
+    } else if (result.outcome == ipc::Outcome::busy &&
+               std::get<store::Refused>(outcome).refusal == store::Refusal::not_found) {
+      result.outcome = ipc::Outcome::unknown;  // forgotten; what is out belongs to nobody
     }
     call.reply(fill(result, marks));
   });
@@ -167,7 +170,6 @@ void Methods::drain(const Client& client, ipc::Call call, ipc::DrainParams param
       break;
     case ipc::DrainScope::connection:
       scope.uid = client.uid;
-      scope.owners = context_.dispatcher.served_by(client.id);
       break;
     case ipc::DrainScope::all:
       if (!client.admin) {
@@ -185,16 +187,27 @@ void Methods::drain(const Client& client, ipc::Call call, ipc::DrainParams param
   scope.client = client.id;
   ++drains_[client.uid];
   const lifecycle::Milliseconds deadline = params.deadline_ms.value_or(context_.config.drain_deadline);
-  Drain::begin(
-      context_.io, context_.ledger, context_.dispatcher, std::move(scope), deadline,
-      [this, uid = client.uid, held = std::make_shared<ipc::Call>(std::move(call))](const Drain::Result& drained) {
-        if (--drains_[uid] == 0) drains_.erase(uid);
-        if (drained.refused) {
-          held->fail(error_of(*drained.refused));
-          return;
-        }
-        held->reply(ipc::DrainResult{drained.remaining.empty(), drained.committed, drained.remaining});
-      });
+  auto held = std::make_shared<ipc::Call>(std::move(call));
+  const bool of_connection = params.scope == ipc::DrainScope::connection;
+  // Whom the connection serves is known once its earlier registrations are durable.
+  context_.ledger.submit(store::Ping{}, [this, uid = client.uid, scope = std::move(scope), deadline, held,
+                                         of_connection](const store::Outcome<store::Nothing>&) mutable {
+    if (of_connection) scope.owners = context_.dispatcher.served_by(scope.client);
+    begin_drain(uid, std::move(scope), deadline, held);
+  });
+}
+
+void Methods::begin_drain(uid_t uid, Drain::Scope scope, lifecycle::Milliseconds deadline,
+                          const std::shared_ptr<ipc::Call>& call) {
+  Drain::begin(context_.io, context_.ledger, context_.dispatcher, std::move(scope), deadline,
+               [this, uid, call](const Drain::Result& drained) {
+                 if (--drains_[uid] == 0) drains_.erase(uid);
+                 if (drained.refused) {
+                   call->fail(error_of(*drained.refused));
+                   return;
+                 }
+                 call->reply(ipc::DrainResult{drained.remaining.empty(), drained.committed, drained.remaining});
+               });
 }
 
 void Methods::progress(const Client& client, ipc::Call call, ipc::CommitProgressParams params) {

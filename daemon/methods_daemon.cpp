@@ -38,12 +38,24 @@ void Methods::hello(const Client& client, ipc::Call call, ipc::HelloParams param
   result.limits.waiting_calls = limits.waiting_calls;
   result.limits.dirty_sessions_per_user = policy.dirty_sessions_max;
   result.limits.segments_per_session = policy.segments_max;
+  result.limits.subscriptions_per_user = subscriptions_per_user_max;
   result.limits.watch_queue = limits.watch_queue;
+  result.limits.watch_bytes_per_user = watch_bytes_per_user_max;
+  result.limits.backups = store::backups_max;
   call.reply(result);
 }
 
 void Methods::ping(const Client&, ipc::Call call, ipc::PingParams) {
   call.reply(ipc::Empty{});
+}
+
+void Methods::watch(const Client& client, ipc::Call call, ipc::WatchParams params) {
+  const Whose whose = whose_list(client, call, params.uid);
+  if (whose.allowed) context_.watchers.watch(client, std::move(call), whose.uid, params);
+}
+
+void Methods::unwatch(const Client& client, ipc::Call call, ipc::UnwatchParams params) {
+  context_.watchers.unwatch(client, std::move(call), params.subscription);
 }
 
 void Methods::daemon_status(const Client& client, ipc::Call call, ipc::DaemonStatusParams) {
@@ -73,6 +85,11 @@ void Methods::daemon_status(const Client& client, ipc::Call call, ipc::DaemonSta
                            result.recovered = {recovered.sessions, recovered.generations, recovered.in_doubt};
                            return result;
                          }));
+}
+
+void Methods::metrics(const Client&, ipc::Call call, ipc::DaemonMetricsParams) {
+  auto waiting = std::make_shared<ipc::Call>(std::move(call));
+  context_.metrics.make([waiting](std::string page) { waiting->reply(ipc::DaemonMetricsResult{std::move(page)}); });
 }
 
 void Methods::reload(const Client&, ipc::Call call, ipc::DaemonReloadParams) {

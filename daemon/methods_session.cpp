@@ -11,7 +11,11 @@ void Methods::complete(const Client& client, ipc::Call call, ipc::TurnCompletePa
   if (params.turn) command.turn = std::move(params.turn->value);
   command.ephemeral = params.ephemeral;
   context_.ledger.submit(std::move(command),
-                         answer<store::Complete>(std::move(call), [](const lifecycle::Completed& completed) {
+                         answer<store::Complete>(std::move(call), [this](const lifecycle::Completed& completed) {
+                           Counters& counters = context_.counters;
+                           ++(!completed.counted    ? counters.turns_uncounted
+                              : completed.duplicate ? counters.turns_repeated
+                                                    : counters.turns_completed);
                            ipc::TurnCompleteResult result;
                            result.generation = completed.generation;
                            result.duplicate = completed.duplicate;

@@ -36,6 +36,8 @@ inline constexpr std::size_t requests_outstanding_max = 4096;
 
 // Bytes taken from a socket at once.
 inline constexpr std::size_t read_bytes = 64 * kibibyte;
+// Unwritten bytes at which a peer is given more of what waits elsewhere, such as events.
+inline constexpr std::size_t output_bytes_low = 64 * kibibyte;
 // Unwritten bytes above which a connection is read no further until the peer has taken them...
 inline constexpr std::size_t output_bytes_pause = mebibyte;
 // ...and above which the peer is cut off. One answer can be long (a session with very many segments), so it is wide.
@@ -70,7 +72,7 @@ static_assert(name_bytes_max < frame_bytes_least && text_bytes_max < frame_bytes
 static_assert(frame_bytes_least <= frame_bytes_max);
 static_assert(call_id_bytes_max < frame_bytes_least);
 static_assert(frame_bytes_max <= output_bytes_max, "a client reads frames of up to output_bytes_max");
-static_assert(output_bytes_pause < output_bytes_max);
+static_assert(output_bytes_low < output_bytes_pause && output_bytes_pause < output_bytes_max);
 static_assert(idle_buffer_bytes < read_bytes);
 static_assert(page_entries <= page_entries_max && in_flight <= in_flight_max);
 static_assert(linger_max < write_stall_max);

@@ -22,6 +22,10 @@ void Call::reply_json(std::string_view result) {
 }
 
 void Call::fail(Error const& error) {
+  if (owed_) {
+    if (auto const connection = connection_.lock(); connection != nullptr)
+      ++connection->workspace_.errors[error.reason];
+  }
   answer([&](std::string& out) { append_error(out, id_, error); });
 }
 
@@ -93,6 +97,11 @@ void Connection::round() {
   flush();
   round_scheduled_ = false;
   if (closed_) return;
+  if (tell_when_taken_ && !output_broken_ && unsent_bytes() <= bounds::output_bytes_low) {
+    tell_when_taken_ = false;
+    handler_.on_output_taken(*this);
+    if (closed_) return;
+  }
   if (!drained_) {
     // Others first, then the rest; unless paused, when an answer or the peer's taking of output starts the next round.
     if (!paused()) schedule_round();

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -93,6 +94,9 @@ class ConnectionHandler {
   /// All frames that could be handled in this round have been: the time to hand on what was gathered from them.
   virtual void on_frames_handled(Connection&) {}
 
+  /// The peer has taken what `tell_when_taken` asked about. Comes from the io_context, never from inside another call.
+  virtual void on_output_taken(Connection&) {}
+
   /// The connection has ended; comes exactly once, from the io_context and never from inside another call. Requests
   /// that were out have been told before. Nothing follows.
   virtual void on_closed(Connection& connection, CloseReason reason) = 0;
@@ -102,6 +106,7 @@ class ConnectionHandler {
 struct Workspace {
   Parser parser;
   std::array<char, bounds::read_bytes> read_buffer;
+  std::map<std::string, std::int64_t> errors;  // calls answered with one, by reason
 };
 
 struct ConnectionOptions {
@@ -144,6 +149,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   template <class Params>
   void notify(Params const& params);
 
+  /// Asks for `on_output_taken`, once: when of the unsent bytes, of which there are more, at most `output_bytes_low`
+  /// are left. Does nothing if the connection ends before.
+  void tell_when_taken() { tell_when_taken_ = true; }
+
   /// Ends it at once; what is unwritten is lost.
   void close() { close(CloseReason::owner); }
 
@@ -154,7 +163,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool closed() const { return closed_; }
   Peer const& peer() const { return peer_; }
   /// Bytes that the peer has not taken, answers of unfinished batches included.
-  std::size_t output_bytes() const { return output_.size() - written_ + batch_bytes_; }
+  std::size_t output_bytes() const { return unsent_bytes() + batch_bytes_; }
+  /// The same without those answers, which no reading of the peer's could make less.
+  std::size_t unsent_bytes() const { return output_.size() - written_; }
   /// Calls that were read and not answered, the waiting ones not counted.
   std::size_t calls_outstanding() const { return calls_outstanding_; }
   std::size_t calls_waiting() const { return calls_waiting_; }
@@ -205,6 +216,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ConnectionOptions options_;
 
   FrameReader frames_;
+  bool tell_when_taken_ = false;
   bool drained_ = true;  // no whole frame is left in frames_
   Input input_ = Input::open;
   std::size_t discarded_ = 0;

@@ -83,7 +83,7 @@ BOOST_DESCRIBE_STRUCT(CommitAbandonParams, (), (session, through, reason, uid))
 /// One attempt on the record.
 struct CommitRecord {
   std::string commit;
-  std::string key;
+  Nullable<std::string> key;  ///< null: turns that were dropped without an attempt
   Uid uid = 0;
   std::string session;
   Nullable<std::string> owner;

@@ -33,13 +33,16 @@ struct Limits {
   std::int64_t open_turns_per_session = 0;
   std::int64_t dirty_sessions_per_user = 0;
   std::int64_t segments_per_session = 0;
+  std::int64_t subscriptions_per_user = 0;
   std::int64_t watch_queue = 0;
+  std::int64_t watch_bytes_per_user = 0;
+  std::int64_t backups = 0;
 };
 BOOST_DESCRIBE_STRUCT(Limits, (),
                       (max_frame_bytes, name_bytes, text_bytes, json_depth, batch_members, calls_outstanding,
                        output_bytes, page_entries, connections, connections_per_user, waiting_calls,
                        agents_per_connection, drains_per_user, open_turns_per_session, dirty_sessions_per_user,
-                       segments_per_session, watch_queue))
+                       segments_per_session, subscriptions_per_user, watch_queue, watch_bytes_per_user, backups))
 
 struct HelloResult {
   std::string server;

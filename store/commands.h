@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "lifecycle/session.h"
 #include "store/effects.h"
+#include "store/interests.h"
 #include "store/outcome.h"
 #include "store/policy.h"
 #include "store/views.h"
@@ -265,6 +267,16 @@ struct Count : Read {
 // Goes through the ledger thread and back without a write: the watchdog's question.
 struct Ping : Read {
   using Result = Nothing;
+};
+// From here on the events that the subscription wants are made; see Effects::events.
+struct Watch : Read {
+  using Result = Nothing;
+  std::int64_t subscription = 0;
+  std::shared_ptr<const Filter> filter;
+};
+struct Unwatch : Read {
+  using Result = Nothing;
+  std::int64_t subscription = 0;
 };
 // New configuration.
 struct SetPolicies : Fact {

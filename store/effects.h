@@ -1,4 +1,5 @@
-// What leaves the ledger besides answers: what the dispatcher has to know of sessions that are due and of their owners.
+// What leaves the ledger besides answers: what the dispatcher has to know of sessions that are due and of their owners,
+// and what watchers are told.
 // Handed over only after the transaction that made it true is durable.
 #pragma once
 
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "lifecycle/session.h"
+#include "store/event.h"
 
 namespace tidemark::store {
 
@@ -29,7 +31,9 @@ struct Effects {
   std::vector<Head> heads;               // each session at most once, as it stands after the batch
   std::vector<lifecycle::Agent> agents;  // whose registration or loss changed, and the owners of `heads`
 
-  bool empty() const { return heads.empty() && agents.empty(); }
+  std::vector<Event> events;  // in the order in which they came true
+
+  bool empty() const { return heads.empty() && agents.empty() && events.empty(); }
 };
 
 }  // namespace tidemark::store

@@ -23,6 +23,7 @@ constexpr int retained_rows = 512;     // a step of retention
 constexpr Milliseconds quiet{200};     // without commands, before the log is moved
 constexpr Milliseconds retention_interval{3'600'000};
 constexpr Milliseconds ill_interval{1'000};  // between tries, while the journal can't be written
+constexpr Milliseconds copy_pause{1};        // between the steps of a copy
 // Pages of 4 KiB in SQLite's log. A checkpoint of 4 MiB takes about 7 ms, which is what a mark may have to wait for it.
 constexpr int checkpoint_pages = 1'024;
 constexpr int idle_checkpoint_pages = 64;
@@ -136,6 +137,14 @@ void Ledger::flush() {
   if (was_empty) wake_.notify_one();
 }
 
+void Ledger::copy(std::shared_ptr<Copy> copy) {
+  {
+    const std::lock_guard lock(mutex_);
+    copy_wanted_ = std::move(copy);
+  }
+  wake_.notify_one();
+}
+
 Recovered Ledger::recovered(std::optional<uid_t> uid) const {
   Recovered sum;
   for (const auto& [user, found] : recovered_) {
@@ -157,11 +166,13 @@ void Ledger::run() {
     Tasks tasks = gather();
     if (tasks.empty()) {
       const std::lock_guard lock(mutex_);
-      if (stop_ && queue_.empty()) return;
+      if (stop_ && queue_.empty()) break;
     }
     process(std::move(tasks));
+    go_on_copying();
     maintain();
   }
+  if (copy_) copy_->end("the daemon is ending");
 }
 
 Ledger::Tasks Ledger::gather() {
@@ -175,15 +186,20 @@ Ledger::Tasks Ledger::gather() {
     if (maintenance_wanted_) when(maintain_at_);
     when(retaining_ ? lifecycle::Steady{} : retain_at_);
   }
+  if (copy_) earlier(copy_at_);
   Tasks tasks;
   std::unique_lock lock(mutex_);
-  const auto ready = [this] { return stop_ || !queue_.empty(); };
+  const auto ready = [this] { return stop_ || !queue_.empty() || copy_wanted_; };
   if (until) {
     wake_.wait_until(lock, *until, ready);
   } else {
     wake_.wait(lock, ready);
   }
   tasks.swap(queue_);
+  if (copy_wanted_) {
+    copy_ = std::exchange(copy_wanted_, nullptr);
+    copy_at_ = {};
+  }
   return tasks;
 }
 
@@ -222,6 +238,7 @@ void Ledger::process(Tasks tasks) {
   const bool timed = (deadline && *deadline <= now) || !facts_kept_.empty() || state_->later_pending();
   if (tasks.empty() && (!timed || now < ill_until_)) return;
   const sqlite3_int64 changes_before = sqlite3_total_changes64(database_->getHandle());
+  const auto began = std::chrono::steady_clock::now();
   state_->begin_batch();
   try {
     write(tasks);
@@ -251,6 +268,7 @@ void Ledger::process(Tasks tasks) {
   }
   Delivery delivery;
   delivery.effects = state_->end_batch();
+  delivery.took = std::chrono::steady_clock::now() - began;
   delivery.answered = std::move(facts_kept_);
   facts_kept_.clear();
   std::move(tasks.begin(), tasks.end(), std::back_inserter(delivery.answered));
@@ -356,8 +374,10 @@ bool Ledger::commit_maintenance(const std::function<void()>& step) {
   }
   Delivery delivery;
   delivery.effects = state_->end_batch();
-  if (!delivery.effects.empty()) callbacks_.deliver(std::move(delivery));
-  if (!healthy() && sqlite3_total_changes64(database_->getHandle()) != changes_before) set_health(true, {});
+  const bool recovered = !healthy() && sqlite3_total_changes64(database_->getHandle()) != changes_before;
+  if (recovered) set_health(true, {});
+  // Whoever is told of the journal's health hears of it with a delivery.
+  if (recovered || !delivery.effects.empty()) callbacks_.deliver(std::move(delivery));
   return true;
 }
 
@@ -392,6 +412,21 @@ void Ledger::maintain() {
     retaining_ = written && more;
     if (!retaining_) retain_at_ = now_().steady + retention_interval;
   }
+}
+
+void Ledger::go_on_copying() {
+  if (!copy_ || now_().steady < copy_at_) return;
+  bool more = false;
+  if (failed_) {
+    copy_->end(health().error);
+  } else {
+    more = copy_->step(*database_, [this] {
+      const std::lock_guard lock(mutex_);
+      return !queue_.empty();
+    });
+  }
+  if (!more) copy_.reset();
+  copy_at_ = now_().steady + copy_pause;
 }
 
 void Ledger::checkpoint(int pages_min) {

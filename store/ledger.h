@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -16,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "store/copy.h"
 #include "store/database.h"
 #include "store/state.h"
 
@@ -38,6 +40,7 @@ class Task {
 struct Delivery {
   Effects effects;
   std::vector<std::unique_ptr<Task>> answered;  // in the order of their submission
+  std::chrono::nanoseconds took{};              // until they were durable, from when the batch began; 0 = not written
 };
 
 struct JournalHealth {
@@ -74,6 +77,10 @@ class Ledger {
   // Hands over what was gathered: one wake-up for many commands. See Callbacks::flush_wanted.
   void flush();
 
+  // Has the journal copied, a step at a time between batches; the copy itself tells how it ends. One at a time: an
+  // earlier one must have ended. Any thread.
+  void copy(std::shared_ptr<Copy> copy);
+
   // What the start found, of one user or (none) of everybody.
   Recovered recovered(std::optional<uid_t> uid = {}) const;
   JournalHealth health() const;
@@ -108,6 +115,7 @@ class Ledger {
   void commit();
   void maintain();
   bool commit_maintenance(const std::function<void()>& step);
+  void go_on_copying();
   void answer_after_refusal(Tasks tasks, const Refused& why);
   void process_one_by_one(Tasks tasks, const Refused& why);
   void fail(const std::string& why);
@@ -131,12 +139,15 @@ class Ledger {
   lifecycle::Steady retain_at_{};
   bool retaining_ = false;
   bool maintenance_wanted_ = false;
+  std::shared_ptr<Copy> copy_;
+  lifecycle::Steady copy_at_{};  // its next step
 
   Tasks gathered_;  // submitting thread only
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   Tasks queue_;
+  std::shared_ptr<Copy> copy_wanted_;
   bool stop_ = false;
   bool failed_ = false;
   JournalHealth health_;

@@ -68,6 +68,8 @@ Effects State::end_batch() {
   changed_heads_.clear();
   for (const auto& [id, agent] : changed_agents_) effects.agents.push_back(*agent);
   changed_agents_.clear();
+  effects.events = std::move(events_);
+  events_.clear();
   for (const auto& [resident, from] : turns_to_forget_) resident->turns.forget_before(from);
   turns_to_forget_.clear();
   before_.clear();
@@ -122,6 +124,7 @@ void State::roll_back() {
   changed_heads_.clear();
   gone_heads_.clear();
   changed_agents_.clear();
+  events_.clear();
   // The loss or return of an owner is counted at sessions that the batch hasn't touched.
   for (const lifecycle::AgentId agent : restored_agents) {
     for_owned(agent, 0, INT_MAX, [this](Resident& resident) { count(resident, resident.session.facts()); });
@@ -234,8 +237,10 @@ void State::touch(Resident& resident) {
 void State::changed(Resident& resident) {
   rows_.write_session(resident.session);
   resident.written = resident.session.generation;
+  const Facts before = resident.counted;
   derive(resident);
   changed_heads_.insert(resident.session.id);
+  tell_difference(resident.session, before, resident.counted);
 }
 
 void State::derive(Resident& resident) {
@@ -319,6 +324,7 @@ void State::keep_or_drop(Resident& resident) {
 void State::drop(Resident& resident) {
   const Session& session = resident.session;
   touch(resident);
+  tell(EventKind::session_discarded, session, session.agent.get());
   go_on(DeleteSession{session.id});
   --counts_[session.uid].sessions;
   counts_to_write_.insert(session.uid);

@@ -20,6 +20,7 @@
 
 #include "store/agents.h"
 #include "store/commands.h"
+#include "store/interests.h"
 #include "store/rows.h"
 #include "store/turn_ids.h"
 
@@ -84,6 +85,9 @@ class State {
   Outcome<ListHistory::Result> apply(const ListHistory& command);
   Outcome<Counts> apply(const Count& command);
   Outcome<Nothing> apply(const Ping&) { return Nothing{}; }
+  // Not undone with their batch: nothing durable depends on them.
+  Outcome<Nothing> apply(const Watch& command);
+  Outcome<Nothing> apply(const Unwatch& command);
   Outcome<Nothing> apply(const SetPolicies& command);
 
   // The contract's invariants over all that is in memory; aborts where one fails. For tests.
@@ -176,6 +180,13 @@ class State {
   void record_dropped(const lifecycle::Session& session, const lifecycle::Attempt& dropped, std::string_view state,
                       const std::string& reason, std::string_view error);
   void remember_effect(const lifecycle::Session& session) { changed_heads_.insert(session.id); }
+  // Tells watchers, if any want to know. `owner` null = nobody.
+  void tell(EventKind kind, const lifecycle::Session& session, const lifecycle::Agent* owner = nullptr,
+            lifecycle::CommitId commit = 0, std::string_view error = {});
+  void tell_difference(const lifecycle::Session& session, const lifecycle::Facts& before,
+                       const lifecycle::Facts& after);
+  void tell_end(const lifecycle::Session& session, const EndAttempt& command, const lifecycle::AgentPointer& owner);
+  void tell_orphaned(const lifecycle::Agent& agent);
   Head head_of(lifecycle::Session& session) const;
   SessionView view_of(const lifecycle::Session& session, bool with_segments) const;
   Marks marks_of(const lifecycle::Session& session) const;
@@ -212,6 +223,8 @@ class State {
   std::vector<Later> later_;
   std::vector<Later> later_before_;  // as it was when the batch began
 
+  Interests interests_;
+
   lifecycle::SessionId last_session_;
   lifecycle::CommitId last_commit_;
   std::int64_t last_epoch_;
@@ -240,6 +253,7 @@ class State {
   std::set<lifecycle::SessionId> changed_heads_;
   std::vector<Head> gone_heads_;
   std::map<lifecycle::AgentId, lifecycle::AgentPointer> changed_agents_;
+  std::vector<Event> events_;
   std::int64_t last_mark_before_ = 0;
   std::int64_t folded_before_ = 0;
 

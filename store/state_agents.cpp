@@ -115,6 +115,7 @@ void State::set_online(lifecycle::AgentId agent, std::optional<Online> online) {
 
 void State::set_lost(const AgentPointer& agent) {
   agents_.touch(agent);
+  if (!agent->lost) tell_orphaned(*agent);
   agent->lost = true;
   rows_.write_agent(*agent, now_.utc);
   changed_agents_.insert_or_assign(agent->id, agent);

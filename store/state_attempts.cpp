@@ -43,6 +43,7 @@ Outcome<BeginAttempt::Result> State::apply(const BeginAttempt& command) {
   row.started_at = now_.utc;
   rows_.insert_attempt(row);
   changed(*resident);
+  tell(EventKind::commit_started, session, attempt->owner.get(), attempt->commit);
   result.owner = attempt->owner->name;
   attempt->owner = nullptr;  // the ledger's memory doesn't leave its thread
   result.attempt = std::move(attempt);
@@ -60,8 +61,11 @@ Outcome<EndAttempt::Result> State::apply(const EndAttempt& command) {
     const lifecycle::RetryPolicy& retry = policies_.retry;
     // An attempt of the same key may be out while an earlier one's success comes in: it has become pointless.
     const Segment* out = nullptr;
+    lifecycle::AgentPointer owner;  // stays when its segment is settled
     for (const Segment& segment : session.segments) {
-      if (segment.key == command.key && segment.phase == lifecycle::Phase::in_flight) out = &segment;
+      if (segment.key != command.key) continue;
+      owner = segment.owner;
+      if (segment.phase == lifecycle::Phase::in_flight) out = &segment;
     }
     const lifecycle::CommitId pointless = out && out->commit != command.commit ? out->commit : 0;
     switch (command.end) {
@@ -85,6 +89,7 @@ Outcome<EndAttempt::Result> State::apply(const EndAttempt& command) {
         break;
     }
     if (result.applied) {
+      tell_end(session, command, owner);
       changed(*resident);
       if (success) forget_settled_turns(*resident);
     }

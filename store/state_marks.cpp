@@ -77,6 +77,7 @@ Outcome<Completed> State::apply(const Complete& command) {
   rows_.insert_mark(mark);
   resident.last_mark = mark.mark_id;
   if (!command.turn.empty()) remember_turn(resident, command.turn, completed.generation);
+  tell(EventKind::turn_completed, session, session.agent.get());
   if (completed.fell_due) {
     changed(resident);
   } else if (was_open || session.segments.size() != segments_before) {

@@ -113,7 +113,7 @@ TEST_F(AgentEndTest, FencingOfAnotherOrAnEarlierRegistrationIsNotItsOwn) {
 }
 
 TEST_F(AgentEndTest, EndsWhileItWaitsForADaemon) {
-  AgentProcess waiting(folder.path(), {"--socket", folder.path() + "/none", "agent", "codex", "--exec", "true"});
+  Program waiting(folder.path(), {"--socket", folder.path() + "/none", "agent", "codex", "--exec", "true"});
   ASSERT_TRUE(waiting.wait_printed("trying again until one does"));
   waiting.signal(SIGTERM);
   EXPECT_EQ(waiting.wait_exit(), 0);

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/cli/agent_process.h"
 #include "tests/cli/fake_daemon.h"
+#include "tests/cli/program.h"
 
 namespace tidemark::cli {
 
@@ -26,7 +26,7 @@ class AgentTest : public ::testing::Test {
     options.insert(options.begin(), {"--socket", socket, "agent", "codex"});
     options.emplace_back("--exec");
     options.insert(options.end(), command.begin(), command.end());
-    agent = std::make_unique<AgentProcess>(folder.path(), options);
+    agent = std::make_unique<Program>(folder.path(), options);
     std::filesystem::current_path(before);
     ASSERT_TRUE(agent->wait_printed("registered (epoch 7)")) << agent->errors();
   }
@@ -56,7 +56,7 @@ class AgentTest : public ::testing::Test {
   TemporaryFolder folder;
   std::string const socket = folder.path() + "/daemon.sock";
   FakeDaemon daemon{socket};
-  std::unique_ptr<AgentProcess> agent;
+  std::unique_ptr<Program> agent;
 };
 
 }  // namespace tidemark::cli

@@ -12,9 +12,8 @@ namespace {
 TEST_F(AgentTest, RegistersEachSessionAndEndsOnASignal) {
   daemon.answers("agent.register", {R"({"agent":"codex","epoch":6,"due_segments":0})",
                                     R"({"agent":"codex","epoch":7,"due_segments":0})"});
-  AgentProcess serving(folder.path(),
-                       {"--json", "--socket", socket, "agent", "codex", "--session", "a", "--session", "b", "--group",
-                        "g", "--serves-orphans", "--max-in-flight", "2", "--exec", "true"});
+  Program serving(folder.path(), {"--json", "--socket", socket, "agent", "codex", "--session", "a", "--session", "b",
+                                  "--group", "g", "--serves-orphans", "--max-in-flight", "2", "--exec", "true"});
   ASSERT_TRUE(serving.wait_printed("agent codex registered (epoch 7), serving commits\n"));
   auto const calls = daemon.seen("agent.register");
   ASSERT_EQ(calls.size(), 2u);
@@ -137,7 +136,7 @@ TEST_F(AgentTest, ASuccessThatNobodyHeardIsToldWhenAskedAgain) {
 
 TEST_F(AgentTest, WaitsForADaemonThatIsNotThereYet) {
   auto const later = folder.path() + "/later.sock";
-  AgentProcess waiting(folder.path(), {"--socket", later, "agent", "codex", "--exec", "true"});
+  Program waiting(folder.path(), {"--socket", later, "agent", "codex", "--exec", "true"});
   ASSERT_TRUE(waiting.wait_printed("no daemon answers at " + later));
   {
     FakeDaemon first(later);

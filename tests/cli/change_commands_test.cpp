@@ -43,6 +43,7 @@ TEST_F(ChangeCommands, CommitExitsByItsOutcome) {
     EXPECT_EQ(ran.out.empty(), !good) << word;
     EXPECT_EQ(ran.err.empty(), good) << word;
     EXPECT_TRUE(good || ran.err.starts_with("tidemark: a: ")) << ran.err;
+    EXPECT_TRUE(good || ran.err.find("\n  ") != std::string::npos) << "what can be done? " << ran.err;
     auto const json = tidemark({"commit", "a", "--json"});
     EXPECT_EQ(json.exit, ran.exit) << word;
     EXPECT_EQ(json.out, result + "\n");
@@ -54,7 +55,8 @@ TEST_F(ChangeCommands, CommitTellsTheProvidersError) {
   daemon.answers("session.commit",
                  {R"({"committed":false,"outcome":"failed","error":"HTTP 500","generation":4,"watermark":3})"});
   EXPECT_EQ(tidemark({"commit", "a"}).err,
-            "tidemark: a: the commit failed: HTTP 500; it is tried again by itself, see `tidemark show`\n");
+            "tidemark: a: the commit failed: HTTP 500\n"
+            "  it is tried again by itself; when: tidemark show a; now: tidemark commit a\n");
 }
 
 TEST_F(ChangeCommands, Flush) {
@@ -68,8 +70,8 @@ TEST_F(ChangeCommands, Flush) {
   auto const stuck = tidemark({"flush", "a"});
   EXPECT_EQ(stuck.exit, Exit::refused);
   EXPECT_EQ(stuck.err,
-            "tidemark: a: the oldest turns are stuck; `tidemark show` says what can be done, 1 segment done "
-            "(watermark 3 of 4)\n");
+            "tidemark: a: the oldest turns are stuck, 1 segment done (watermark 3 of 4)\n"
+            "  why, and how to retry, settle or abandon them: tidemark show a\n");
 }
 
 TEST_F(ChangeCommands, Rotate) {
@@ -92,7 +94,9 @@ TEST_F(ChangeCommands, Evict) {
   EXPECT_EQ(sent("session.evict"), R"({"session":"a","timeout_ms":500})");
   auto const running = tidemark({"evict", "a"});
   EXPECT_EQ(running.exit, Exit::refused);
-  EXPECT_EQ(running.err, "tidemark: a: not evicted, a turn is running; try again when it has ended\n");
+  EXPECT_EQ(running.err,
+            "tidemark: a: not evicted, a turn is running\n"
+            "  again once it has ended; whether it has: tidemark show a\n");
   EXPECT_EQ(tidemark({"evict", "a", "--json"}).exit, Exit::refused);
 }
 
@@ -102,7 +106,9 @@ TEST_F(ChangeCommands, Discard) {
   EXPECT_EQ(sent("session.discard"), R"({"session":"a"})");
   auto const dirty = tidemark({"discard", "a"});
   EXPECT_EQ(dirty.exit, Exit::refused);
-  EXPECT_EQ(dirty.err, "tidemark: a: not discarded, as turns of it are uncommitted; commit it first\n");
+  EXPECT_EQ(dirty.err,
+            "tidemark: a: not discarded, as turns of it are uncommitted\n"
+            "  to commit them: tidemark flush a; to drop them: tidemark forget a --reason TEXT\n");
   auto const json = tidemark({"discard", "a", "--json"});
   EXPECT_EQ(json.out, "{\"discarded\":false}\n");
   EXPECT_EQ(json.exit, Exit::refused);
@@ -114,7 +120,7 @@ TEST_F(ChangeCommands, Forget) {
   EXPECT_EQ(sent("session.forget"), R"({"session":"a","reason":"by mistake"})");
   auto const unknown = tidemark({"forget", "a", "--reason", "r"});
   EXPECT_EQ(unknown.exit, Exit::refused);
-  EXPECT_EQ(unknown.err, "tidemark: a: no such session; `tidemark ls` lists those that are known\n");
+  EXPECT_EQ(unknown.err, "tidemark: a: no such session\n  those that are known: tidemark ls\n");
   EXPECT_EQ(tidemark({"forget", "a", "--reason", "r", "--json"}).out, "{\"forgotten\":false,\"dropped\":0}\n");
 }
 
@@ -125,12 +131,37 @@ TEST_F(ChangeCommands, Drain) {
   EXPECT_EQ(sent("drain"), "{}");
   auto const left = tidemark({"drain", "--scope", "all", "--deadline", "30s"});
   EXPECT_EQ(left.exit, Exit::refused);
-  EXPECT_EQ(left.err, "tidemark: not drained, no segments committed; left: a, b\n");
+  EXPECT_EQ(left.err,
+            "tidemark: not drained, no segments committed, 2 sessions left\n"
+            "  which, and whose: tidemark --uid all ls --dirty\n");
   EXPECT_EQ(sent("drain"), R"({"scope":"all","deadline_ms":30000})");
   auto const json = tidemark({"drain", "--deadline", "off", "--json"});
   EXPECT_EQ(json.out, "{\"drained\":false,\"committed\":0,\"remaining\":[\"a\",\"b\"]}\n");
   EXPECT_EQ(json.exit, Exit::refused);
   EXPECT_EQ(sent("drain"), R"({"deadline_ms":)" + std::to_string(ipc::bounds::duration_max.count()) + "}");
+}
+
+TEST_F(ChangeCommands, DrainTellsWhatEachSessionLeftWaitsFor) {
+  daemon.answers("drain", {R"({"drained":false,"committed":3,"remaining":["a b","b","gone"]})"});
+  auto const status = [](std::string const& name, std::string const& segment) {
+    return R"({"session":")" + name +
+           R"(","uid":0,"generation":3,"watermark":0,"accepted":0,"uncommitted":3,"in_flight":false,"agent":null,)"
+           R"("turns_open":0,"last_turn_at":null,"segments":[{"start":1,"end":2,"owner":"codex","due":true,)"
+           R"("sealed":false,"attempts":1,"next_attempt_at":null,"commit":null,"key":null,)" +
+           segment + "}]}";
+  };
+  daemon.answers("session.status", {status("a b", R"("state":"stuck","last_error":"too long")"),
+                                    status("b", R"("state":"waiting","last_error":null)"),
+                                    ipc::Error::make(ipc::ErrorReason::not_found, "no such session gone")});
+  auto const ran = tidemark({"drain"});
+  EXPECT_EQ(ran.exit, Exit::refused);
+  EXPECT_EQ(ran.err,
+            "tidemark: not drained, 3 segments committed, 3 sessions left\n"
+            "  what is left is due, and goes on by itself\n");
+  EXPECT_EQ(ran.out,
+            "SESSION  TURNS   STATE    WAITS FOR                          WHAT CAN BE DONE\n"
+            "a b      1 to 2  stuck    a decision (last error: too long)  tidemark show 'a b'\n"
+            "b        1 to 2  waiting  agent codex to be there and free   tidemark agent codex --exec COMMAND\n");
 }
 
 TEST_F(ChangeCommands, RetrySettleAbandon) {

@@ -61,6 +61,20 @@ void FakeDaemon::ends_at(std::string const& method) {
   ends_at_[method] = true;
 }
 
+void FakeDaemon::holds(std::string const& method) {
+  std::lock_guard const lock(mutex_);
+  holds_[method] = true;
+}
+
+void FakeDaemon::release(std::string const& method) {
+  post_and_wait([&] {
+    std::lock_guard const lock(mutex_);
+    holds_[method] = false;
+    for (auto& call : held_[method]) answer(method, std::move(call));
+    held_[method].clear();
+  });
+}
+
 std::vector<FakeDaemon::Seen> FakeDaemon::seen(std::string const& method) {
   std::lock_guard const lock(mutex_);
   std::vector<Seen> found;
@@ -131,9 +145,18 @@ void FakeDaemon::on_call(ipc::Connection& connection, ipc::Call call, std::strin
   seen_.push_back({name, boost::json::serialize(params)});
   changed_.notify_all();
   if (ends_at_[name]) return connection.close();
-  auto& planned = answers_[name];
+  if (holds_[name]) {
+    held_[name].push_back(std::move(call));
+    return;
+  }
+  answer(name, std::move(call));
+}
+
+// With the mutex held.
+void FakeDaemon::answer(std::string const& method, ipc::Call call) {
+  auto& planned = answers_[method];
   if (planned.empty())
-    return call.fail(ipc::Error::make(ipc::ErrorReason::method_not_found, "nothing planned for " + name));
+    return call.fail(ipc::Error::make(ipc::ErrorReason::method_not_found, "nothing planned for " + method));
   auto const answer = planned.front();
   if (planned.size() > 1) planned.erase(planned.begin());
   if (auto const* error = std::get_if<ipc::Error>(&answer)) {

@@ -47,6 +47,9 @@ class FakeDaemon : private ipc::ConnectionHandler {
   void answers(std::string const& method, std::vector<Answer> answers);
   /// To close the connection instead of answering `method`.
   void ends_at(std::string const& method);
+  /// To leave calls of `method` without an answer until they are released.
+  void holds(std::string const& method);
+  void release(std::string const& method);
 
   std::vector<Seen> seen(std::string const& method);
   /// Waits until `method` was called so often; false if that takes too long.
@@ -66,6 +69,7 @@ class FakeDaemon : private ipc::ConnectionHandler {
   void on_call(ipc::Connection& connection, ipc::Call call, std::string_view method,
                boost::json::object const& params) override;
   void on_closed(ipc::Connection& connection, ipc::CloseReason reason) override;
+  void answer(std::string const& method, ipc::Call call);
   void post_and_wait(std::function<void()> const& what);
   bool wait_until(std::function<bool()> const& condition);
 
@@ -75,10 +79,13 @@ class FakeDaemon : private ipc::ConnectionHandler {
   std::map<ipc::Connection*, std::shared_ptr<ipc::Connection>> connections_;  // daemon's thread only
   std::shared_ptr<ipc::Connection> connection_;                               // daemon's thread only
 
+  std::map<std::string, std::vector<ipc::Call>> held_;  // daemon's thread only
+
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, std::vector<Answer>> answers_;
   std::map<std::string, bool> ends_at_;
+  std::map<std::string, bool> holds_;
   std::vector<Seen> seen_;
   std::map<std::string, std::string> commit_answers_;
   std::thread thread_;

@@ -64,6 +64,15 @@ TEST(Usage, WrongOnesExitWithTwoAndSayWhereToReadOn) {
                                 {"--uid", "root", "ls"},
                                 {"--uid", "-1", "ls"},
                                 {"--uid", "4294967296", "ls"},
+                                {"watch", ""},
+                                {"watch", "--type", "commit.unheard"},
+                                {"watch", "--type"},
+                                {"metrics", "a"},
+                                {"backup"},
+                                {"backup", ""},
+                                {"backup", "a", "b"},
+                                {"backup", "folder/"},
+                                {"verify", "a"},
                                 {"agent", "a"},
                                 {"agent", "a", "--exec"},
                                 {"agent", "a", "--exec=true"},
@@ -95,6 +104,10 @@ TEST(Usage, UidFitsTheCommand) {
   EXPECT_EQ(with({"--uid", "5", "status"}), Exit::usage);
   EXPECT_EQ(with({"--uid", "5", "complete", "a"}), Exit::usage);
   EXPECT_EQ(with({"--uid", "5", "agent", "a", "--exec", "true"}), Exit::usage);
+  EXPECT_EQ(with({"--uid", "5", "metrics"}), Exit::usage);
+  EXPECT_EQ(with({"--uid", "5", "verify"}), Exit::usage);
+  EXPECT_EQ(with({"--uid", "5", "backup", "/tmp/tidemark-test-backup"}), Exit::usage);
+  EXPECT_EQ(with({"--uid", "all", "watch"}), Exit::no_daemon);
   EXPECT_EQ(with({"--uid", "5", "show", "a"}), Exit::no_daemon);
   EXPECT_EQ(with({"--uid", "all", "ls"}), Exit::no_daemon);
   EXPECT_EQ(with({"history", "--uid", "all"}), Exit::no_daemon);
@@ -150,6 +163,10 @@ TEST(NoDaemon, ExitsWithThreeAndSaysHowToStartOne) {
                                             {"retry", "a"},
                                             {"settle", "a", "--through", "1", "--reason", "r"},
                                             {"abandon", "a", "--through", "1", "--reason", "r"},
+                                            {"watch", "a", "b", "--type", "commit.failed"},
+                                            {"metrics"},
+                                            {"backup", folder.path() + "/backup"},
+                                            {"verify"},
                                             {"--json", "status"}}) {
     auto with_socket = line;
     with_socket.insert(with_socket.begin(), {"--socket", missing});

@@ -171,6 +171,8 @@ waiting_calls = 13
 dirty_sessions_per_user = 14
 segments_per_session = 15
 watch_queue = 16
+[metrics]
+listen = "[::1]:9464"
 )";
 
 TEST_F(ConfigTest, EveryKeyGoesToItsPlace) {
@@ -179,6 +181,10 @@ TEST_F(ConfigTest, EveryKeyGoesToItsPlace) {
             "initial=6s max=11m jitter=0.3 attempts=8 history=0s rows=9 sessions=30d turn_ids=65 agents=36h "
             "timeout=2m orphan_grace=0s turn_timeout=7h idle=1500ms turns=20 age=2d dirty=14 segments=15 frame=20000 "
             "connections=11 of_user=12 waiting=13 queue=16");
+  const auto metrics = config_of(every_key).metrics_listen;
+  ASSERT_TRUE(metrics);
+  EXPECT_EQ(metrics->address, "::1");
+  EXPECT_EQ(metrics->port, 9464);
 }
 
 TEST_F(ConfigTest, NoKeyIsMissingFromTheseTests) {
@@ -309,6 +315,7 @@ TEST_F(ConfigTest, EveryKeyOfCommitAndLimitsButOneIsAUsersToo) {
 
 TEST_F(ConfigTest, ComplaintsNameTheKeyAndSayWhatIsExpected) {
   const std::string duration = R"(expected a duration such as "500ms", "30s", "5m", "6h" or "90d")";
+  const std::string address = R"(expected an IP address and a port, such as "127.0.0.1:9464" or "[::1]:9464")";
   const std::string user_keys =
       "timeout, orphan_grace, turn_timeout, idle, max_uncommitted_turns, max_uncommitted_age, max_frame_bytes, "
       "connections_per_user, waiting_calls, dirty_sessions_per_user, segments_per_session, watch_queue";
@@ -363,7 +370,12 @@ TEST_F(ConfigTest, ComplaintsNameTheKeyAndSayWhatIsExpected) {
       {"idle = '3s'", R"(1: unknown key "idle" outside of a section; it belongs in [commit])"},
       {"commit = 3", "1: commit: found the integer 3, expected a section"},
       {"[[commit]]", "1: commit: found a list, expected a section"},
-      {"[metrics]\nlisten = '127.0.0.1:9464'", "1: [metrics] isn't available in this version"},
+      {"[metrics]\nlisten = 'localhost:9464'", "2: metrics.listen: found the text \"localhost:9464\", " + address},
+      {"[metrics]\nlisten = '::1:9464'", "2: metrics.listen: found the text \"::1:9464\", " + address},
+      {"[metrics]\nlisten = '127.0.0.1'", "2: metrics.listen: found the text \"127.0.0.1\", " + address},
+      {"[metrics]\nlisten = '127.0.0.1:0'", "2: metrics.listen: found the text \"127.0.0.1:0\", " + address},
+      {"[metrics]\nlisten = '127.0.0.1:70000'", "2: metrics.listen: found the text \"127.0.0.1:70000\", " + address},
+      {"[metrics]\nlisten = 9464", "2: metrics.listen: found the integer 9464, " + address},
       {"[providers.viking]\nkind = 'openviking'", "1: [providers.viking] isn't available in this version"},
       {"[providers]", "1: [providers] isn't available in this version"},
       // Users.
@@ -395,14 +407,14 @@ idle = 3
 attempts = -1
 [daemon]
 colour = "red"
-[metrics]
+[providers]
 )"),
             (Texts{R"(2: users.root.idle: found the integer 3, expected a duration such as "500ms", "30s", "5m", "6h" )"
                    R"(or "90d", or "off")",
                    "4: retry.attempts: found the integer -1, expected an integer, 0 to 1000000",
                    R"(6: unknown key "colour" in [daemon]; known are socket, socket_mode, state_dir, log_level, )"
                    "drain_deadline, admin_group",
-                   "7: [metrics] isn't available in this version"}));
+                   "7: [providers] isn't available in this version"}));
 }
 
 TEST_F(ConfigTest, WhatFollowsFromAnotherProblemIsNotAProblem) {

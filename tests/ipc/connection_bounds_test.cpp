@@ -196,5 +196,64 @@ TEST_F(ConnectionTest, AFrameOfExactlyTheBoundIsTaken) {
   EXPECT_EQ(lines(1), (std::vector{answer_text("1")}));
 }
 
+TEST_F(ConnectionTest, TellsOnceWhenThePeerHasTakenAllButALittle) {
+  connect();
+  AgentFencedParams note;
+  note.agent = "an agent that is told the same again and again";
+  const auto fill = [&] {
+    while (connection->output_bytes() <= bounds::output_bytes_low) connection->notify(note);
+  };
+  // More than the socket takes: until the peer reads, something is left.
+  while (connection->output_bytes() <= bounds::output_bytes_low) {
+    fill();
+    settle(context);
+  }
+  settle(context);
+  connection->tell_when_taken();
+  settle(context);
+  EXPECT_EQ(handler.taken, 0);
+  peer->read();
+  settle(context);
+  EXPECT_EQ(handler.taken, 1);
+  for (int times = 0; times < 5; ++times) {
+    peer->read();
+    settle(context);
+  }
+  EXPECT_EQ(handler.taken, 1) << "it was asked for once";
+}
+
+TEST_F(ConnectionTest, WhatIsSentOnBeingToldIsSentToo) {
+  connect();
+  int left = 20;
+  AgentFencedParams note;
+  note.agent = "an agent";
+  handler.taken_handler = [&](Connection& told) {
+    told.notify(note);
+    if (--left > 0) told.tell_when_taken();
+  };
+  connection->notify(note);
+  connection->tell_when_taken();
+  EXPECT_EQ(lines(21).size(), 21U);
+  EXPECT_EQ(handler.taken, 20);
+}
+
+TEST_F(ConnectionTest, NobodyIsToldOfAConnectionThatHasEnded) {
+  connect();
+  connection->notify(AgentFencedParams{});
+  connection->tell_when_taken();
+  peer->close();
+  EXPECT_TRUE(until_closed());
+  settle(context);
+  EXPECT_EQ(handler.taken, 0);
+}
+
+TEST_F(ConnectionTest, ErrorsAreCountedByTheirReason) {
+  connect();
+  peer->send("nonsense\n" + call_text("1") + "\n" + call_text("") + "\n");
+  ASSERT_TRUE(until([&] { return handler.calls.size() == 2; }));
+  for (Call& call : handler.calls) call.fail(Error::make(ErrorReason::not_found, "not here"));
+  EXPECT_EQ(workspace.errors, (std::map<std::string, std::int64_t>{{"not_found", 2}, {"parse_error", 1}}));
+}
+
 }  // namespace
 }  // namespace tidemark::ipc

@@ -116,13 +116,19 @@ class RecordingHandler : public ConnectionHandler {
     }
   }
   void on_frames_handled(Connection&) override { ++rounds; }
+  void on_output_taken(Connection& connection) override {
+    ++taken;
+    if (taken_handler) taken_handler(connection);
+  }
   void on_closed(Connection&, CloseReason reason) override { closed.push_back(reason); }
 
   std::function<void(Connection&, Call, std::string_view, boost::json::object const&)> call_handler;
   std::vector<Call> calls;  // those kept for later
   std::vector<std::string> methods;
   std::vector<CloseReason> closed;
+  std::function<void(Connection&)> taken_handler;
   int rounds = 0;
+  int taken = 0;
 };
 
 /// One connection over a socket pair, and its far end.

@@ -4,6 +4,8 @@
 
 #include <sqlite3.h>
 
+#include <string_view>
+
 namespace tidemark::store {
 namespace {
 
@@ -14,7 +16,7 @@ sqlite3_vfs* real() {
 
 struct File {
   sqlite3_file base;
-  bool log;
+  bool log, copy;
   // The real system's file follows.
 };
 
@@ -36,6 +38,9 @@ const sqlite3_io_methods methods = {
     [](sqlite3_file* file, const void* from, int bytes, sqlite3_int64 offset) {
       if (reinterpret_cast<File*>(file)->log) {
         if (const int code = FaultyDisk::instance().on_write(); code != SQLITE_OK) return code;
+      }
+      if (reinterpret_cast<File*>(file)->copy) {
+        if (const int code = FaultyDisk::instance().on_copy(); code != SQLITE_OK) return code;
       }
       return forward(&sqlite3_io_methods::xWrite, file, from, bytes, offset);
     },
@@ -66,6 +71,7 @@ const sqlite3_io_methods methods = {
 int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* flags_got) {
   file->pMethods = nullptr;
   reinterpret_cast<File*>(file)->log = (flags & SQLITE_OPEN_WAL) != 0;
+  reinterpret_cast<File*>(file)->copy = name && std::string_view(name).ends_with(".partial");
   const int code = real()->xOpen(real(), name, real_file(file), flags, flags_got);
   if (real_file(file)->pMethods) file->pMethods = &methods;
   return code;
@@ -89,7 +95,7 @@ FaultyDisk& FaultyDisk::instance() {
 }
 
 void FaultyDisk::heal() {
-  write_code_ = sync_code_ = SQLITE_OK;
+  write_code_ = sync_code_ = copy_code_ = SQLITE_OK;
   writes_ = syncs_ = 0;
   refused_ = false;
 }
@@ -102,6 +108,15 @@ void FaultyDisk::fail_writes(int code, std::int64_t after) {
 void FaultyDisk::fail_syncs(int code, std::int64_t after) {
   syncs_left_ = after;
   sync_code_ = code;
+}
+
+void FaultyDisk::fail_copies(int code, std::int64_t after) {
+  copies_left_ = after;
+  copy_code_ = code;
+}
+
+int FaultyDisk::on_copy() {
+  return copy_code_ == SQLITE_OK || copies_left_-- > 0 ? SQLITE_OK : copy_code_.load();
 }
 
 int FaultyDisk::on_write() {

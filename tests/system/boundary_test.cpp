@@ -57,6 +57,19 @@ TEST(Boundary, ADrainOfTheConnectionIsAboutWhatItsAgentsOwn) {
   EXPECT_EQ(mine.segments("b"), "1-1 open");
 }
 
+TEST(Boundary, ADrainOfTheConnectionCountsWhatItHasJustRegistered) {
+  RunningDaemon daemon;
+  { Agent(daemon, "agent", "s").complete("s"); }
+  Peer returned(daemon);
+  returned.client.on_request([](const ipc::IncomingRequest&) { return committed(); });
+  const auto registering = returned.client.send(registration("agent", "s"));
+  ipc::DrainParams drain;
+  drain.scope = ipc::DrainScope::connection;
+  const auto draining = returned.client.send(drain);  // before the registration is answered
+  returned.receive<ipc::AgentRegisterParams>(registering);
+  EXPECT_EQ(returned.receive<ipc::DrainParams>(draining).committed, 1);
+}
+
 TEST(Boundary, AnEvictIsRefusedWhileATurnRuns) {
   RunningDaemon daemon;
   Agent agent(daemon, "agent", "s");

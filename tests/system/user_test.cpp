@@ -93,6 +93,8 @@ TEST_F(Users, AnAttemptOfAnothersIsNotKeptAliveOrAnswered) {
 TEST_F(Users, WhatOnlyAdminsMayIsForbidden) {
   Peer other(daemon.connect_as(stranger));
   EXPECT_EQ(other.refusal(ipc::DaemonReloadParams{}), "forbidden");
+  EXPECT_EQ(other.refusal(ipc::DaemonBackupParams{}), "forbidden");
+  EXPECT_EQ(other.refusal(ipc::DaemonVerifyParams{}), "forbidden");
   ipc::DrainParams drain;
   drain.scope = ipc::DrainScope::all;
   EXPECT_EQ(other.refusal(drain), "forbidden");

@@ -1,4 +1,4 @@
-// A `tidemark agent` as a process of its own, which is ended with the test.
+// `tidemark` as a process of its own, which is ended with the test.
 #pragma once
 
 #include <sys/types.h>
@@ -9,13 +9,13 @@
 
 namespace tidemark::cli {
 
-class AgentProcess {
+class Program {
  public:
   /// Runs the program with `arguments`; what it prints goes to files in `folder`.
-  AgentProcess(std::string const& folder, std::vector<std::string> arguments);
-  ~AgentProcess();
-  AgentProcess(AgentProcess const&) = delete;
-  AgentProcess& operator=(AgentProcess const&) = delete;
+  Program(std::string const& folder, std::vector<std::string> arguments);
+  ~Program();
+  Program(Program const&) = delete;
+  Program& operator=(Program const&) = delete;
 
   void signal(int number) const;
   pid_t process() const { return process_; }
@@ -31,6 +31,14 @@ class AgentProcess {
   std::string folder_;
   pid_t process_ = 0;
 };
+
+struct Ended {
+  int status;
+  std::string out;
+  std::string err;
+};
+/// Runs the program to its end, in a folder of its own.
+Ended run_program(std::vector<std::string> arguments);
 
 /// Waits until `condition` holds; false if that takes too long.
 bool wait_until(std::function<bool()> const& condition);

@@ -1,5 +1,5 @@
-// See agent_process.h.
-#include "tests/cli/agent_process.h"
+// See program.h.
+#include "tests/cli/program.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -12,6 +12,8 @@
 #include <sstream>
 #include <stdexcept>
 #include <thread>
+
+#include "tests/cli/fake_daemon.h"
 
 namespace tidemark::cli {
 
@@ -34,7 +36,7 @@ std::string content_of(std::string const& path) {
   return text.str();
 }
 
-AgentProcess::AgentProcess(std::string const& folder, std::vector<std::string> arguments) : folder_(folder) {
+Program::Program(std::string const& folder, std::vector<std::string> arguments) : folder_(folder) {
   arguments.insert(arguments.begin(), TIDEMARK_PROGRAM);
   std::vector<char*> pointers;
   pointers.reserve(arguments.size() + 1);
@@ -46,24 +48,24 @@ AgentProcess::AgentProcess(std::string const& folder, std::vector<std::string> a
     ::posix_spawn_file_actions_addopen(&actions, descriptor, (folder_ + name).c_str(), O_WRONLY | O_CREAT | O_APPEND,
                                        0600);
   };
-  open(STDOUT_FILENO, "/agent.out");
-  open(STDERR_FILENO, "/agent.err");
+  open(STDOUT_FILENO, "/program.out");
+  open(STDERR_FILENO, "/program.err");
   int const error = ::posix_spawn(&process_, TIDEMARK_PROGRAM, &actions, nullptr, pointers.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw std::runtime_error("cannot start " TIDEMARK_PROGRAM);
 }
 
-AgentProcess::~AgentProcess() {
+Program::~Program() {
   if (process_ == 0) return;
   ::kill(process_, SIGTERM);
   wait_exit();
 }
 
-void AgentProcess::signal(int number) const {
+void Program::signal(int number) const {
   ::kill(process_, number);
 }
 
-int AgentProcess::wait_exit() {
+int Program::wait_exit() {
   int status = 0;
   if (!wait_until([&] { return ::waitpid(process_, &status, WNOHANG) == process_; })) {
     ::kill(process_, SIGKILL);
@@ -73,15 +75,22 @@ int AgentProcess::wait_exit() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-std::string AgentProcess::errors() const {
-  return content_of(folder_ + "/agent.err");
+std::string Program::errors() const {
+  return content_of(folder_ + "/program.err");
 }
 
-std::string AgentProcess::output() const {
-  return content_of(folder_ + "/agent.out");
+std::string Program::output() const {
+  return content_of(folder_ + "/program.out");
 }
 
-bool AgentProcess::wait_printed(std::string const& text, int times) const {
+Ended run_program(std::vector<std::string> arguments) {
+  TemporaryFolder const folder;
+  Program program(folder.path(), std::move(arguments));
+  int const status = program.wait_exit();
+  return {status, program.output(), program.errors()};
+}
+
+bool Program::wait_printed(std::string const& text, int times) const {
   return wait_until([&] {
     auto const printed = errors();
     int count = 0;
