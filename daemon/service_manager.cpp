@@ -22,7 +22,8 @@ constexpr Milliseconds extension_interval{10'000};
 // What a stop may take beyond its deadline: last answers, and closing the database.
 constexpr Milliseconds stop_margin{30'000};
 
-// A notice that is lost is as good as none: whether there is a manager that listens is its own affair.
+// Whether there is a manager that listens is its own affair; one that has stopped reading its queue, though, holds the
+// caller up.
 void notify(const std::string& text) {
   ::sd_notify(0, text.c_str());
 }

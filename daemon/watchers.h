@@ -22,7 +22,7 @@ namespace tidemark::daemon {
 // Subscriptions of one user's connections together.
 inline constexpr std::int64_t subscriptions_per_user_max = 64;
 // Bytes, about, of events that wait for all of a user's subscriptions.
-inline constexpr std::int64_t watch_bytes_per_user_max = 64 * 1024 * 1024;
+inline constexpr std::int64_t watch_bytes_per_user_max = std::int64_t{64} * 1024 * 1024;
 
 class Watchers {
  public:

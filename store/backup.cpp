@@ -200,7 +200,7 @@ void copy_journal(Ledger& ledger, int folder, const Unfinished& file, const std:
   }
 }
 
-// Nobody is to feel it: this thread goes behind the daemon's others.
+// Nobody is to feel it: this thread goes behind the daemon's others. Where a sandbox forbids that, it just doesn't.
 void be_modest() {
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
 }
