@@ -25,7 +25,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr int connections_max = 16;
-constexpr std::size_t request_bytes_max = 8 * 1024;
+constexpr std::size_t request_bytes_max = std::size_t{8} * 1024;
 // For a request to come, and for its answer to be taken.
 constexpr std::chrono::seconds patience{10};
 constexpr std::chrono::milliseconds accept_pause{100};  // when the process is out of descriptors
