@@ -324,6 +324,7 @@ class RandomRun {
         EXPECT_EQ(begun.attempt->external_id, expected_here->external_id);
         EXPECT_EQ(begun.owner, expected_here->owner->name);
         out_.push_back({name, *begun.attempt});
+        keys_[begun.attempt->commit] = begun.attempt->key;
         break;
       }
       case 12:
@@ -331,6 +332,8 @@ class RandomRun {
         if (out_.empty()) break;
         // Any attempt ever begun, also one that was undone: whose key must mean nothing.
         const auto& [session_name, attempt] = out_[static_cast<std::size_t>(pick(static_cast<int>(out_.size())))];
+        // But for one whose number was given again: nobody has ever heard of the attempt that was undone.
+        if (keys_.at(attempt.commit) != attempt.key) break;
         const auto end = static_cast<AttemptEnd>(pick(6));
         const EndAttempt command = end_attempt(session_name, attempt, end);
         const EndAttempt::Result ended = expected(state.apply(command));
@@ -431,6 +434,7 @@ class RandomRun {
   Model model_;
   std::int64_t last_key_ = 0;
   std::vector<std::pair<std::string, lifecycle::Attempt>> out_;
+  std::map<lifecycle::CommitId, lifecycle::Key> keys_;  // of the latest attempt that was begun with the number
 };
 
 TEST(Random, CommandsLeaveWhatTheModelSays) {
