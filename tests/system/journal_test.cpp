@@ -130,7 +130,7 @@ TEST(Backup, HoldsUpNeitherItsConnectionNorAnother) {
   Peer peer(daemon);
   const auto made = peer.client.send(backup("first"));
   for (int turn = 0; turn < 5; ++turn) peer.complete("s", "agent");
-  EXPECT_EQ(backups_of(daemon), std::set<std::string>{"first.partial"}) << "it is still under way";
+  EXPECT_TRUE(wait_until([&] { return backups_of(daemon).contains("first.partial"); })) << "it is still under way";
   Peer other(daemon);
   EXPECT_EQ(other.refusal(backup("second")), "limit:backups");
   EXPECT_EQ(other.refusal(ipc::DaemonVerifyParams{}), "limit:backups");
