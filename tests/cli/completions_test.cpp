@@ -12,19 +12,8 @@
 namespace tidemark::cli {
 namespace {
 
-using Words = std::set<std::string>;
-
 std::string completion_file(std::string const& name) {
   return content_of(TIDEMARK_SOURCE "/cli/completions/" + name);
-}
-
-// What the first group of `pattern` matches, everywhere in `text`.
-Words matches(std::string const& text, std::string const& pattern) {
-  Words words;
-  std::regex const regex(pattern);
-  for (std::sregex_iterator found(text.begin(), text.end(), regex), end; found != end; ++found)
-    words.insert((*found)[1]);
-  return words;
 }
 
 std::string between(std::string const& text, std::string const& begin, std::string const& end) {

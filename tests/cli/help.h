@@ -1,6 +1,7 @@
 // What the program says of itself, for tests of what is written by hand about it.
 #pragma once
 
+#include <regex>
 #include <set>
 #include <string>
 
@@ -8,10 +9,21 @@
 
 namespace tidemark::cli {
 
+using Words = std::set<std::string>;
+
+/// What the first group of `pattern` matches, everywhere in `text`.
+inline Words matches(std::string const& text, std::string const& pattern) {
+  Words words;
+  std::regex const regex(pattern);
+  for (std::sregex_iterator found(text.begin(), text.end(), regex), end; found != end; ++found)
+    words.insert((*found)[1]);
+  return words;
+}
+
 /// The options in a help text, and those of them that take a value.
 struct HelpOptions {
-  std::set<std::string> all;
-  std::set<std::string> with_value;
+  Words all;
+  Words with_value;
 };
 
 /// Reads the text that a program prints for --help.
