@@ -6,7 +6,7 @@
 namespace tidemark::cli {
 
 std::span<Command const> commands() {
-  static constexpr std::array<Command, 20> rows{{
+  static constexpr std::array<Command, 22> rows{{
       {"status", "how the daemon is, and how much is uncommitted", "tidemark status --check", status},
       {"ls", "the sessions that are known", "tidemark ls --stuck", list},
       {"show", "one session and what each of its segments waits for", "tidemark show chat-42", show},
@@ -28,6 +28,9 @@ std::span<Command const> commands() {
        settle},
       {"abandon", "drop turns that will never be committed",
        "tidemark abandon chat-42 --through 9 --reason 'provider refuses them'", abandon},
+      {"pause", "let a provider commit nothing until it is resumed", "tidemark pause memory --reason 'being moved'",
+       pause},
+      {"resume", "let a provider commit again, whatever has paused it", "tidemark resume memory", resume},
       {"metrics", "the daemon's numbers, as OpenMetrics text", "tidemark metrics", metrics},
       {"backup", "copy the journal to a file, while the daemon goes on", "tidemark backup /srv/backup/tidemark.db",
        backup},

@@ -40,10 +40,12 @@ Run discard(CLI::App& app);
 Run forget(CLI::App& app);
 Run drain(CLI::App& app);
 
-// The operator's hand on what is stuck.
+// The operator's hand on what is stuck, and on providers.
 Run retry(CLI::App& app);
 Run settle(CLI::App& app);
 Run abandon(CLI::App& app);
+Run pause(CLI::App& app);
+Run resume(CLI::App& app);
 
 // The daemon's own house.
 Run metrics(CLI::App& app);

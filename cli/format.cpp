@@ -111,6 +111,13 @@ std::string printable(std::string_view text) {
   return safe;
 }
 
+std::string shortened(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return std::string(text);
+  // Never between the bytes of one character.
+  while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xC0U) == 0x80U) --bytes_max;
+  return std::string(text.substr(0, bytes_max)) + "…";
+}
+
 std::string shell_word(std::string_view name) {
   static constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:@%+=,";
   if (!name.empty() && name.find_first_not_of(plain) == std::string_view::npos) return std::string(name);

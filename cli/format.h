@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/system/result.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -43,6 +44,9 @@ std::string prose(std::string_view word);
 
 /// What came from elsewhere, safe for a terminal and on one line: control characters become spaces.
 std::string printable(std::string_view text);
+
+/// The first `bytes_max` bytes of it, in whole characters and with an ellipsis; all of it if it isn't longer.
+std::string shortened(std::string_view text, std::size_t bytes_max);
 
 /// A name as an argument in a shell, quoted only if it needs to be.
 std::string shell_word(std::string_view name);

@@ -1,19 +1,14 @@
 // See job.h.
 #include "cli/job.h"
 
-#include <sys/wait.h>
-
 #include <boost/json/serialize.hpp>
-#include <cstring>
 
 #include "cli/format.h"
-#include "cli/process.h"
+#include "process/child.h"
 
 namespace tidemark::cli {
 
 namespace {
-// What a command says by ending so: not now, later.
-constexpr int try_again_status = 75;
 // An agent's errors carry codes of its own; this one says that the command failed.
 constexpr int command_failed_code = 1;
 }  // namespace
@@ -26,7 +21,7 @@ std::string Job::text() const {
 }
 
 std::vector<std::string> Job::environment() const {
-  auto variables = inherited_environment();
+  auto variables = process::inherited_environment();
   variables.push_back("TIDEMARK_SESSION=" + request.session.value);
   variables.push_back("TIDEMARK_START=" + std::to_string(request.start));
   variables.push_back("TIDEMARK_END=" + std::to_string(request.end));
@@ -46,20 +41,6 @@ void Job::answer_committed() {
 void Job::answer_failed(std::string const& message) {
   for (auto& asking : askings) asking.call.fail(ipc::Error{command_failed_code, message, {}, {}, {}, false});
   askings.clear();
-}
-
-std::optional<std::string> failure_of(int wait_status) {
-  if (WIFSIGNALED(wait_status)) {
-    int const number = WTERMSIG(wait_status);
-    char const* const description = ::sigdescr_np(number);
-    return "the command was ended by signal " + std::to_string(number) +
-           (description != nullptr ? " (" + std::string(description) + ")" : "");
-  }
-  int const status = WEXITSTATUS(wait_status);
-  if (status == 0) return std::nullopt;
-  if (status == try_again_status)
-    return "the command asks to try again later (exit status " + std::to_string(status) + ")";
-  return "the command ended with exit status " + std::to_string(status);
 }
 
 }  // namespace tidemark::cli

@@ -40,7 +40,4 @@ struct Job {
   boost::asio::steady_timer progress_timer;
 };
 
-/// Why a process that ended so (a status of waitpid) failed; empty: it didn't.
-std::optional<std::string> failure_of(int wait_status);
-
 }  // namespace tidemark::cli

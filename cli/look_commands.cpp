@@ -1,4 +1,4 @@
-// The commands that only look: status, ls, show, history.
+// The commands that look at sessions and their commits: ls, show, history.
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <limits>
@@ -6,6 +6,7 @@
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/evidence.h"
 #include "cli/waits.h"
 #include "ipc/messages.h"
 #include "ipc/words.h"
@@ -49,71 +50,6 @@ Asked<typename Params::Result> ask_pages(Context& context, Params params, std::i
     }
     if (last || static_cast<std::int64_t>((all->result.*entries).size()) >= most) return std::move(*all);
   }
-}
-
-// A count that is trouble as soon as there is one.
-Cell trouble(std::int64_t count, Colour colour) {
-  return {std::to_string(count), count > 0 ? colour : Colour::plain};
-}
-
-bool is_healthy(ipc::DaemonStatusResult const& status) {
-  bool const paused = std::any_of(status.providers.begin(), status.providers.end(),
-                                  [](auto const& provider) { return provider.state == ipc::ProviderState::paused; });
-  return status.stuck == 0 && status.stalled == 0 && !paused && status.journal.healthy;
-}
-
-void tell_ways(Context& context, std::vector<Way> const& ways) {
-  Table table({{""}, {""}});
-  for (auto const& way : ways) table.add({"  " + way.what, way.command});
-  context.print(table);
-}
-
-// Where to look on for what does not mend itself.
-void tell_status_ways(Context& context, ipc::DaemonStatusResult const& status) {
-  std::vector<Way> ways;
-  if (status.stuck > 0) ways.push_back({"what is stuck, to retry, settle or abandon", "tidemark ls --stuck"});
-  if (status.orphaned > 0) ways.push_back({"what its agent has left for good", "tidemark ls --orphaned"});
-  if (status.stalled > 0) ways.push_back({"what its provider doesn't finish", "tidemark ls --stalled"});
-  if (ways.empty()) return;
-  context.human() << "\nWhat needs a hand:\n";
-  tell_ways(context, ways);
-}
-
-void tell_status(Context& context, ipc::DaemonStatusResult const& status) {
-  Table facts({{""}, {""}});
-  facts.add({"daemon", "version " + status.version + ", up " + duration_text(status.uptime_ms) + ", at " +
-                           context.options().socket});
-  facts.add({"journal", status.journal.healthy
-                            ? Cell("healthy, " + bytes_text(status.journal.bytes), Colour::green)
-                            : Cell("not healthy: " + status.journal.error.value_or("no reason given"), Colour::red)});
-  facts.add({"recovered", count_text(status.recovered.sessions, "dirty session") + ", " +
-                              count_text(status.recovered.generations, "turn") + ", " +
-                              count_text(status.recovered.in_doubt, "attempt") + " in doubt (at the last start)"});
-  facts.add({"agents online", status.agents_online});
-  facts.add({"sessions", status.sessions});
-  facts.add({"  dirty", status.dirty});
-  facts.add({"  due", status.due});
-  facts.add({"  in flight", status.in_flight});
-  facts.add({"  confirming", status.confirming});
-  facts.add({"  stalled", trouble(status.stalled, Colour::yellow)});
-  facts.add({"  in doubt", trouble(status.in_doubt, Colour::yellow)});
-  facts.add({"  orphaned", trouble(status.orphaned, Colour::yellow)});
-  facts.add({"  stuck", trouble(status.stuck, Colour::red)});
-  context.print(facts);
-  context.human() << '\n';
-  if (status.providers.empty()) {
-    context.human() << "no providers\n";
-    return tell_status_ways(context, status);
-  }
-  Table providers({{"PROVIDER"}, {"KIND"}, {"STATE"}, {"SINCE"}, {"ERROR"}});
-  for (auto const& provider : status.providers) {
-    bool const paused = provider.state == ipc::ProviderState::paused;
-    providers.add({provider.name, provider.kind,
-                   Cell(prose(ipc::word_of(provider.state)), paused ? Colour::red : Colour::green),
-                   relative_text(provider.since, context.now()), provider.error.value_or("")});
-  }
-  context.print(providers);
-  tell_status_ways(context, status);
 }
 
 bool is_trouble(ipc::ListFilter filter) {
@@ -161,6 +97,29 @@ void tell_list(Context& context, ipc::SessionListResult const& list, std::option
   }
 }
 
+void tell_evidence(Context& context, std::optional<ipc::RawJson> const& evidence, std::string const& what) {
+  if (!evidence) return;
+  context.human() << "\nEvidence of " << printable(what) << ":\n";
+  context.print(table_of(*evidence));
+}
+
+void tell_segments(Context& context, ipc::SessionStatusResult const& session) {
+  bool const providers = std::any_of(session.segments.begin(), session.segments.end(),
+                                     [](auto const& segment) { return segment.provider.has_value(); });
+  std::vector<Table::Column> columns{{"TURNS"}, {"OWNER"}, {"STATE"}, {"ATTEMPTS", Table::Align::right}, {"WAITS FOR"}};
+  if (providers) columns.insert(columns.begin() + 2, {"PROVIDER"});
+  Table table(columns);
+  for (std::size_t index = 0; index < session.segments.size(); ++index) {
+    auto const& segment = session.segments[index];
+    std::vector<Cell> row{range_text(segment.start, segment.end), segment.owner.value_or("nobody"),
+                          Cell(state_text(segment), colour_of(segment)), segment.attempts,
+                          waits_for(session, index, context.now())};
+    if (providers) row.insert(row.begin() + 2, segment.provider.value_or("-"));
+    table.add(std::move(row));
+  }
+  context.print(table);
+}
+
 void tell_session(Context& context, ipc::SessionStatusResult const& session) {
   Table facts({{""}, {""}});
   facts.add({"session", session.session});
@@ -177,23 +136,20 @@ void tell_session(Context& context, ipc::SessionStatusResult const& session) {
     context.human() << "nothing is uncommitted\n";
     return;
   }
-  Table segments({{"TURNS"}, {"OWNER"}, {"STATE"}, {"ATTEMPTS", Table::Align::right}, {"WAITS FOR"}});
-  for (std::size_t index = 0; index < session.segments.size(); ++index) {
-    auto const& segment = session.segments[index];
-    segments.add({range_text(segment.start, segment.end), segment.owner.value_or("nobody"),
-                  Cell(state_text(segment), colour_of(segment)), segment.attempts,
-                  waits_for(session, index, context.now())});
-  }
-  context.print(segments);
+  tell_segments(context, session);
+  for (auto const& segment : session.segments)
+    tell_evidence(context, segment.evidence, turns_text(segment.start, segment.end));
   for (std::size_t index = 0; index < session.segments.size(); ++index) {
     auto const& segment = session.segments[index];
     auto const ways = ways_out(session, index, context.now());
     if (ways.empty()) continue;
     bool const stuck = segment.state == ipc::SegmentState::stuck;
+    auto const advice = advice_on(segment);
     context.human() << '\n'
                     << (stuck ? "Stuck, and holding back what is younger" : "Held up") << ": "
-                    << turns_text(segment.start, segment.end) << ". What can be done:\n";
-    tell_ways(context, ways);
+                    << turns_text(segment.start, segment.end) << ". " << printable(advice)
+                    << (advice.empty() ? "" : " ") << "What can be done:\n";
+    context.print(table_of(ways));
   }
 }
 
@@ -222,7 +178,31 @@ std::string key_text(ipc::CommitRecord const& record) {
   return record.key ? record.key->substr(0, shown) : "-";
 }
 
-void tell_history(Context& context, ipc::CommitHistoryResult const& history) {
+bool is_over(ipc::AttemptState state) {
+  switch (state) {
+    case ipc::AttemptState::committed:
+    case ipc::AttemptState::skipped:
+    case ipc::AttemptState::settled:
+    case ipc::AttemptState::abandoned:
+      return true;
+    case ipc::AttemptState::in_flight:
+    case ipc::AttemptState::confirming:
+    case ipc::AttemptState::failed:
+    case ipc::AttemptState::in_doubt:
+    case ipc::AttemptState::void_:
+      break;
+  }
+  return false;
+}
+
+// Where to look on if the newest attempt isn't the end of it.
+void tell_history_way(Context& context, ipc::CommitRecord const& newest) {
+  if (is_over(newest.state)) return;
+  context.human() << "\nWhat is left of it, and what can be done: tidemark show "
+                  << printable(shell_word(newest.session)) << '\n';
+}
+
+void tell_history(Context& context, ipc::CommitHistoryResult const& history, bool with_evidence) {
   if (history.commits.empty()) {
     context.human() << "no attempts\n";
     return;
@@ -250,21 +230,16 @@ void tell_history(Context& context, ipc::CommitHistoryResult const& history) {
   }
   context.print(table);
   if (history.cursor) context.human() << "there are more; see them with a higher --limit\n";
+  if (with_evidence) {
+    for (auto const& record : history.commits)
+      tell_evidence(
+          context, record.evidence,
+          record.session + ", " + turns_text(record.start, record.end) + ", attempt " + std::to_string(record.attempt));
+  }
+  tell_history_way(context, history.commits.front());
 }
 
 }  // namespace
-
-Run status(CLI::App& app) {
-  auto const check = std::make_shared<bool>(false);
-  app.add_flag("--check", *check,
-               "exit with 1 if something is stuck, stalled or paused, or the journal is not healthy");
-  return [check](Context& context) {
-    return context.call(ipc::DaemonStatusParams{}, [&](auto const& status) {
-      tell_status(context, status);
-      return *check && !is_healthy(status) ? Exit::refused : Exit::done;
-    });
-  };
-}
 
 Run list(CLI::App& app) {
   auto const params = std::make_shared<ipc::SessionListParams>();
@@ -306,12 +281,14 @@ Run history(CLI::App& app) {
   auto const limit = std::make_shared<std::optional<std::int64_t>>();
   add_name(app, "session", params->session, "only of this session");
   add_count(app, "--limit", *limit, no_limit, "how many at most; " + std::to_string(history_entries) + " if not given");
-  return [params, limit](Context& context) {
+  auto const evidence = std::make_shared<bool>(false);
+  app.add_flag("--evidence", *evidence, "also what the providers have left of each: tasks, archives, counts, output");
+  return [params, limit, evidence](Context& context) {
     auto const asked =
         ask_pages(context, *params, limit->value_or(history_entries), "commits", &ipc::CommitHistoryResult::commits);
     if (!asked) return asked.error();
     context.print_json(asked->json);
-    tell_history(context, asked->result);
+    tell_history(context, asked->result, *evidence);
     return Exit::done;
   };
 }

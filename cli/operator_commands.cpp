@@ -1,4 +1,4 @@
-// The operator's hand on what is stuck: retry, settle, abandon.
+// The operator's hand: retry, settle and abandon on what is stuck, pause and resume on providers.
 #include <limits>
 #include <memory>
 
@@ -29,6 +29,22 @@ Run end_through(CLI::App& app, std::string const& done) {
   };
 }
 
+// Pause and resume, too.
+template <class Params>
+Run change_provider(CLI::App& app, std::string const& why, std::string const& done) {
+  auto const params = std::make_shared<Params>();
+  auto const reason = std::make_shared<ipc::Text>();
+  add_name(app, "provider", params->provider, "the provider's name, as in the configuration")->required();
+  add_text(app, "--reason", *reason, why);
+  return [params, reason, done](Context& context) {
+    if (!reason->value.empty()) params->reason = *reason;
+    return context.call(*params, [&](auto const&) {
+      context.human() << "provider " << printable(params->provider.value) << done << '\n';
+      return Exit::done;
+    });
+  };
+}
+
 }  // namespace
 
 Run retry(CLI::App& app) {
@@ -49,6 +65,15 @@ Run settle(CLI::App& app) {
 
 Run abandon(CLI::App& app) {
   return end_through<ipc::CommitAbandonParams>(app, "abandoned");
+}
+
+Run pause(CLI::App& app) {
+  return change_provider<ipc::ProviderPauseParams>(app, "why, for those who look at its state",
+                                                   " is paused: what it would commit waits until it is resumed");
+}
+
+Run resume(CLI::App& app) {
+  return change_provider<ipc::ProviderResumeParams>(app, "why; it isn't kept", " is asked again");
 }
 
 }  // namespace tidemark::cli

@@ -62,7 +62,7 @@ std::string cure_text(Outcome outcome, std::string const& session) {
     case Outcome::owner_offline:
       return "it is asked as soon as it is back; which one, and how to stand in for it: tidemark show " + name;
     case Outcome::paused:
-      return "it is tried again by itself; its error, which has to be mended: tidemark status";
+      return "they are committed once it goes on; why it doesn't, and what can be done: tidemark status";
     case Outcome::stuck:
       return "why, and how to retry, settle or abandon them: tidemark show " + name;
     case Outcome::timeout:

@@ -17,9 +17,9 @@
 #include <system_error>
 
 #include "cli/format.h"
-#include "cli/process.h"
 #include "ipc/bounds.h"
 #include "ipc/messages_commit.h"
+#include "process/child.h"
 
 namespace tidemark::cli {
 
@@ -219,13 +219,13 @@ void ServingAgent::start_waiting() {
 }
 
 bool ServingAgent::start(Job& job) {
-  auto const process = start_process(options_.command, job.environment(), job.input);
-  if (!process) {
-    tell(job.text() + ": " + process.error());
-    job.answer_failed(process.error());
+  auto const started = process::start_process(options_.command, job.environment(), job.input);
+  if (!started) {
+    tell(job.text() + ": " + started.error().text);
+    job.answer_failed(started.error().text);
     return false;
   }
-  job.process = *process;
+  job.process = *started;
   job.started_at = Clock::now();
   tell(job.text() + ": begun (attempt " + std::to_string(job.request.attempt) + ", process " +
        std::to_string(job.process) + ")");
@@ -268,7 +268,7 @@ void ServingAgent::wait_children() {
 
 void ServingAgent::on_child(std::list<Job>::iterator job, int wait_status) {
   auto const took = duration_text(std::chrono::floor<std::chrono::milliseconds>(Clock::now() - job->started_at));
-  auto const failure = failure_of(wait_status);
+  auto const failure = process::failure_of(wait_status);
   if (!failure) {
     tell(job->text() + ": committed after " + took);
     if (job->askings.empty()) {

@@ -2,6 +2,7 @@
 #include "cli/waits.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "cli/format.h"
 #include "ipc/words.h"
@@ -12,11 +13,24 @@ namespace {
 
 using ipc::SegmentState;
 
-// Who is to commit it: the provider where there is one, else the owner.
+// How the daemon's errors begin where a provider has, or may have, failed for good.
+constexpr std::string_view suspected_loss = "suspected loss: ";
+constexpr std::string_view extraction_failed = "extraction failed";
+
+bool failed_with(ipc::SegmentStatus const& segment, std::string_view beginning) {
+  return segment.state == SegmentState::stuck && segment.last_error && segment.last_error->starts_with(beginning);
+}
+
+bool is_orphaned(ipc::SegmentStatus const& segment) {
+  return segment.orphaned || segment.state == SegmentState::orphaned;
+}
+
+// Who is to commit it. An agent that serves is asked before its provider; that it doesn't serve can't be seen here.
 std::string committer_text(ipc::SegmentStatus const& segment) {
-  if (segment.provider) return "provider " + *segment.provider;
-  if (segment.owner) return "agent " + *segment.owner;
-  return "an agent, as nobody owns it";
+  std::string const agent = segment.owner ? "agent " + *segment.owner : "an agent, as nobody owns it";
+  if (segment.provider)
+    return (segment.owner && !is_orphaned(segment) ? agent + " or " : "") + "provider " + *segment.provider;
+  return is_orphaned(segment) ? agent + ", which is gone for good, or whoever may stand in for it" : agent;
 }
 
 // The older segment that is to be committed first, if there is one.
@@ -33,7 +47,8 @@ std::string turn_text(ipc::SessionStatusResult const& session, std::size_t index
     return turns_text(older->start, older->end) + " to be committed first";
   if (segment.next_attempt_at && *segment.next_attempt_at > now)
     return "the next attempt, " + relative_text(*segment.next_attempt_at, now);
-  return committer_text(segment) + (segment.provider || segment.owner ? " to be there and free" : "");
+  bool const free = segment.provider || (segment.owner && !is_orphaned(segment));
+  return committer_text(segment) + (free ? " to be there and free" : "");
 }
 
 std::string what(ipc::SessionStatusResult const& session, std::size_t index, ipc::Utc now) {
@@ -42,11 +57,11 @@ std::string what(ipc::SessionStatusResult const& session, std::size_t index, ipc
     case SegmentState::in_flight:
       return "the answer of " + committer_text(segment);
     case SegmentState::confirming:
-      return committer_text(segment) + " to finish" + (segment.stalled ? ", without progress for long" : "");
+      return (segment.provider ? "provider " + *segment.provider : "the provider") + " to finish" +
+             (segment.stalled ? ", without progress for long" : "");
     case SegmentState::stuck:
       return "a decision";
     case SegmentState::orphaned:
-      return "agent " + segment.owner.value_or("nobody") + ", gone for good, or another of its group";
     case SegmentState::in_doubt:
     case SegmentState::waiting:
       return turn_text(session, index, now);
@@ -87,33 +102,63 @@ std::string waits_for(ipc::SessionStatusResult const& session, std::size_t index
   return text;
 }
 
+Table table_of(std::vector<Way> const& ways) {
+  Table table({{""}, {""}});
+  for (auto const& way : ways) table.add({"  " + way.what, way.command});
+  return table;
+}
+
+std::string advice_on(ipc::SegmentStatus const& segment) {
+  // A fallback isn't named here.
+  auto const provider = segment.provider ? "provider " + *segment.provider : std::string("the provider");
+  if (failed_with(segment, suspected_loss))
+    return "Look at " + provider + " first: whether it has these turns, and under which account.";
+  if (failed_with(segment, extraction_failed))
+    return "They have reached " + provider + ", which made no memories of them.";
+  return {};
+}
+
 std::vector<Way> ways_out(ipc::SessionStatusResult const& session, std::size_t index, ipc::Utc now) {
   auto const& segment = session.segments[index];
   auto const name = shell_word(session.session);
   auto const through = " --through " + std::to_string(segment.end) + " --reason TEXT";
-  Way const settle{"they did reach the memory", "tidemark settle " + name + through};
-  Way const abandon{"drop them", "tidemark abandon " + name + through};
+  auto const settle = "tidemark settle " + name + through;
+  auto const abandon = "tidemark abandon " + name + through;
+  auto const retry = "tidemark retry " + name;
+  Way const landed{"they did reach the memory", settle};
+  Way const drop{"drop them", abandon};
   Way const stand_in{"commit them in the agent's place",
                      "tidemark agent " + shell_word(segment.owner.value_or("NAME")) + " --exec COMMAND"};
+  bool const backs_off = segment.next_attempt_at && *segment.next_attempt_at > now;
   switch (segment.state) {
     case SegmentState::in_flight:
     case SegmentState::open:
       return {};
     case SegmentState::confirming:
-      return segment.stalled ? std::vector<Way>{settle, abandon} : std::vector<Way>{};
+      if (!segment.stalled) return {};
+      return {{"see whether it is paused", "tidemark status"}, landed, drop};
     case SegmentState::stuck:
-      return {{"try again", "tidemark retry " + name}, settle, abandon};
+      if (failed_with(segment, suspected_loss))
+        return {{"try again, once what is wrong there is mended", retry},
+                {"they are in the memory after all", settle},
+                {"they are lost", abandon}};
+      if (failed_with(segment, extraction_failed))
+        return {{"look again, once they were extracted there after all", retry},
+                {"they have reached the memory in another way", settle},
+                {"do without them", abandon}};
+      return {{"try again", retry}, landed, drop};
     case SegmentState::orphaned:
-      return {stand_in, abandon};
     case SegmentState::in_doubt:
     case SegmentState::waiting:
-      if (older_than(session, index) != nullptr) return {};
-      if (segment.next_attempt_at && *segment.next_attempt_at > now) return {{"try now", "tidemark commit " + name}};
-      if (segment.provider) return {{"see what ails the provider", "tidemark status"}};
-      if (!segment.owner) return {{"have an agent adopt them", "tidemark commit " + name + " --agent NAME"}};
-      return {stand_in};
+      break;
   }
-  return {};
+  if (older_than(session, index) != nullptr) return {};
+  if (backs_off) return {{"try now", "tidemark commit " + name}};
+  if (segment.provider) return {{"see what ails the provider", "tidemark status"}};
+  if (is_orphaned(segment))
+    return {stand_in, {"see whether a provider that stands in for it is paused", "tidemark status"}, drop};
+  if (!segment.owner) return {{"have an agent adopt them", "tidemark commit " + name + " --agent NAME"}};
+  return {stand_in};
 }
 
 }  // namespace tidemark::cli

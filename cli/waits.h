@@ -23,6 +23,12 @@ struct Way {
   std::string command;
 };
 
+Table table_of(std::vector<Way> const& ways);
+
+/// What is known of why the segment at hand is stuck, beyond its error: where to look before anything is done. Empty:
+/// the error says it all.
+std::string advice_on(ipc::SegmentStatus const& segment);
+
 /// What can be done about the segment at `index`, the likeliest first; nothing where all goes its way.
 std::vector<Way> ways_out(ipc::SessionStatusResult const& session, std::size_t index, ipc::Utc now);
 

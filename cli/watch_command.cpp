@@ -57,6 +57,15 @@ std::string local_text(ipc::Utc at) {
   return {text, length};
 }
 
+// Where to look on if nothing mends itself; empty: all goes its way.
+std::string way_of(ipc::EventParams const& event) {
+  auto const known = ipc::from_word<ipc::EventType>(event.type);
+  if (known == ipc::EventType::provider_paused) return "tidemark status";
+  bool const held_up = known == ipc::EventType::commit_stuck || known == ipc::EventType::commit_stalled;
+  if (held_up && event.session) return "tidemark show " + shell_word(*event.session);
+  return known == ipc::EventType::agent_orphaned ? "tidemark ls --orphaned" : "";
+}
+
 std::string line_of(ipc::EventParams const& event, bool with_uid, bool coloured) {
   constexpr std::size_t type_width = 17;  // of the longest type
   std::string text = local_text(event.at) + "  " + paint(printable(event.type), colour_of(event.type), coloured);
@@ -77,6 +86,7 @@ std::string line_of(ipc::EventParams const& event, bool with_uid, bool coloured)
   if (event.accepted != event.watermark) add("accepted ", event.accepted);
   add("commit ", event.commit);
   add("error: ", event.error);
+  if (auto const way = way_of(event); !way.empty()) text += "  -> " + printable(way);
   return text;
 }
 

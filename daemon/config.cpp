@@ -4,65 +4,24 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
 
-#include "daemon/config_accounts.h"
 #include "daemon/config_keys.h"
+#include "daemon/config_problems.h"
+#include "daemon/config_providers.h"
+#include "daemon/config_values.h"
 
 namespace tidemark::daemon {
 namespace {
 
 constexpr std::size_t file_bytes_max = 1'048'576;
-constexpr uid_t no_uid = static_cast<uid_t>(-1);  // the kernel's word for "none"
-
-using Line = toml::source_index;  // 0 = no line is to blame
-
-struct Problem {
-  Line line = 0;
-  std::string text;
-};
 
 bool is_control(char character) {
   return static_cast<unsigned char>(character) < 0x20 || character == 0x7f;
-}
-
-// The steps from one word to the other: a letter more, a letter less, another letter.
-std::size_t distance(std::string_view one, std::string_view other) {
-  std::vector<std::size_t> row(other.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < one.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < other.size(); ++j) {
-      const std::size_t replaced = diagonal + (one[i] == other[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({diagonal + 1, row[j] + 1, replaced});
-    }
-  }
-  return row.back();
-}
-
-// What is said behind an unknown word: the nearest known one if it is near, or else all of them.
-std::string hint(std::string_view word, const std::vector<std::string_view>& known) {
-  constexpr std::size_t word_bytes_max = 64;  // nothing longer is near to any
-  const std::size_t near_max = std::max<std::size_t>(1, std::min<std::size_t>(word.size(), 9) / 3);
-  std::size_t nearest_steps = near_max + 1;
-  std::string_view nearest;
-  std::string listed;
-  for (const std::string_view candidate : known) {
-    const std::size_t steps = word.size() <= word_bytes_max ? distance(word, candidate) : nearest_steps;
-    if (steps < nearest_steps) {
-      nearest_steps = steps;
-      nearest = candidate;
-    }
-    listed += (listed.empty() ? "" : ", ") + std::string(candidate);
-  }
-  return nearest.empty() ? "; known are " + listed : "; did you mean " + std::string(nearest) + "?";
 }
 
 class Reader {
@@ -71,7 +30,7 @@ class Reader {
     for (const auto& [key, node] : root) read_top(key.str(), key.source().begin.line, node);
     // Last, so that a user's values start from everybody's wherever the sections stand.
     if (const toml::node* users = root.get("users")) {
-      if (const toml::table* table = section(*users, "users", users->source().begin.line)) {
+      if (const toml::table* table = section(*users, "users", users->source().begin.line, problems_)) {
         for (const auto& [key, node] : *table) read_user(std::string(key.str()), key.source().begin.line, node);
       }
     }
@@ -83,28 +42,16 @@ class Reader {
  private:
   void add(Line line, std::string text) { problems_.push_back({line, std::move(text)}); }
 
-  const toml::table* section(const toml::node& node, const std::string& name, Line line) {
-    if (!node.is_table()) add(line, name + ": found " + found(node) + ", expected a section");
-    return node.as_table();
-  }
-
   void read_top(std::string_view name, Line line, const toml::node& node) {
     if (name == "users") return;
-    if (name == "providers") {
-      const toml::table* providers = node.as_table();
-      if (!providers || providers->empty()) return add(line, "[providers] isn't available in this version");
-      for (const auto& [key, provider] : *providers) {
-        add(key.source().begin.line, "[providers." + std::string(key.str()) + "] isn't available in this version");
-      }
-      return;
-    }
+    if (name == "providers") return read_providers(node, line, config_.providers, problems_);
     std::vector<std::string_view> sections;
     for (const ConfigKey& row : config_keys()) {
       if (sections.empty() || sections.back() != row.section) sections.push_back(row.section);
     }
     if (std::find(sections.begin(), sections.end(), name) != sections.end()) {
       const std::string text(name);
-      if (const toml::table* table = section(node, text, line)) {
+      if (const toml::table* table = section(node, text, line, problems_)) {
         const std::size_t problems_before = problems_.size();
         read_keys(*table, text, [name](const ConfigKey& row) { return row.section == name; });
         if (name == "retry" && problems_.size() == problems_before) check_retry(*table);
@@ -158,38 +105,19 @@ class Reader {
   }
 
   void read_user(const std::string& name, Line line, const toml::node& node) {
-    const toml::table* table = section(node, "users." + name, line);
+    const toml::table* table = section(node, "users." + name, line, problems_);
     if (!table) return;
     Config everybody = config_;
     read_keys(*table, "users." + name, [](const ConfigKey& row) { return row.per_user; });
     Config own = std::exchange(config_, std::move(everybody));
-    const std::optional<uid_t> uid = user(name, line);
-    if (!uid) return;
+    const auto uid = user_named(name);
+    if (!uid) return add(line, "[users." + name + "]: " + uid.error());
     config_.policies.users[*uid] = own.policies.everybody;
     config_.user_times[*uid] = {own.commit_timeout, own.orphan_grace};
     config_.user_limits[*uid] = own.limits;
     if (!users_.insert(*uid).second) {
       add(line, "[users." + name + "]: another section is the same user's (uid " + std::to_string(*uid) + ")");
     }
-  }
-
-  std::optional<uid_t> user(const std::string& name, Line line) {
-    const std::string label = "[users." + name + "]: ";
-    if (!name.empty() && name.find_first_not_of("0123456789") == name.npos) {
-      uid_t uid = 0;
-      const auto [rest, error] = std::from_chars(name.data(), name.data() + name.size(), uid);
-      if (error == std::errc() && uid != no_uid) return uid;
-      add(line, label + "found the uid " + name + ", expected 0 to " + std::to_string(no_uid - 1));
-      return std::nullopt;
-    }
-    if (name.find('\0') == name.npos) {
-      const auto uid = find_user(name);
-      if (uid) return *uid;
-      add(line, label + unknown_name("user", name, uid.error()));
-      return std::nullopt;
-    }
-    add(line, label + "no user has such a name");
-    return std::nullopt;
   }
 
   Config config_ = default_config();

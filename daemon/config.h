@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "daemon/providers/provider_config.h"
 #include "lifecycle/time.h"
 #include "store/database.h"
 #include "store/policy.h"
@@ -60,6 +61,8 @@ struct Config {
   store::Policies policies;
   Limits limits;
   std::map<uid_t, Limits> user_limits;
+
+  std::map<std::string, ProviderConfig> providers;  ///< by name; what agents register with
 
   UserTimes times_of(uid_t uid) const;
   const Limits& limits_of(uid_t uid) const;

@@ -4,13 +4,13 @@
 
 #include <toml++/toml.h>
 
-#include <boost/system/error_code.hpp>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "daemon/config.h"
+#include "daemon/config_values.h"
 
 namespace tidemark::daemon {
 
@@ -25,16 +25,5 @@ struct ConfigKey {
 
 /// All keys; those of a section stand together.
 const std::vector<ConfigKey>& config_keys();
-
-std::string in_quotes(std::string_view text);
-
-/// What was found, in words: `the integer 30`, `the text "on"`, `a list`.
-std::string found(const toml::node& node);
-
-/// The duration as the file would say it, in the largest unit that is exact: `90d`.
-std::string toml_text(Milliseconds duration);
-
-/// Why a user or group that the file names can't be taken.
-std::string unknown_name(std::string_view kind, const std::string& name, const boost::system::error_code& error);
 
 }  // namespace tidemark::daemon

@@ -57,6 +57,7 @@ ipc::SegmentStatus status_of(const store::SegmentView& view) {
   status.key = text_or_null(key_text(view.key));
   if (!view.provider.empty()) status.provider = view.provider;
   status.orphaned = view.orphaned;
+  status.stalled = view.stalled;
   if (!view.evidence.empty()) status.evidence = ipc::RawJson{view.evidence};
   return status;
 }
@@ -173,12 +174,16 @@ ipc::EventType event_type_of(store::EventKind kind) {
       return ipc::EventType::session_due;
     case store::EventKind::commit_started:
       return ipc::EventType::commit_started;
+    case store::EventKind::commit_accepted:
+      return ipc::EventType::commit_accepted;
     case store::EventKind::commit_succeeded:
       return ipc::EventType::commit_succeeded;
     case store::EventKind::commit_failed:
       return ipc::EventType::commit_failed;
     case store::EventKind::commit_in_doubt:
       return ipc::EventType::commit_in_doubt;
+    case store::EventKind::commit_stalled:
+      return ipc::EventType::commit_stalled;
     case store::EventKind::commit_stuck:
       return ipc::EventType::commit_stuck;
     case store::EventKind::session_clean:

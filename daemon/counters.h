@@ -45,8 +45,8 @@ struct Counters {
   std::int64_t turns_uncounted = 0;  // ephemeral, or cancelled before
   std::int64_t attempts_begun = 0;
   // How attempts ended.
-  std::int64_t attempts_committed = 0, attempts_skipped = 0, attempts_failed = 0, attempts_in_doubt = 0,
-               attempts_not_asked = 0;
+  std::int64_t attempts_committed = 0, attempts_skipped = 0, attempts_accepted = 0, attempts_failed = 0,
+               attempts_in_doubt = 0, attempts_withdrawn = 0;
   std::int64_t commands = 0;  // of the ledger
   Histogram batch_duration{batch_bounds};
   Histogram attempt_duration{attempt_bounds};  // from the asking to the end

@@ -34,7 +34,9 @@ Daemon::Daemon(Config config, std::string config_path)
       end_timer_(io_),
       service_manager_(io_),
       watchers_(config_, *this),
-      dispatcher_(io_, config_, *this, watchers_, counters_) {}
+      provider_lines_(io_),
+      dispatcher_(io_, config_, *this, provider_lines_, watchers_, counters_),
+      confirmations_(io_, provider_lines_, dispatcher_) {}
 
 Daemon::~Daemon() = default;
 
@@ -44,14 +46,15 @@ int Daemon::run() {
   lock_ = std::make_unique<store::StateDirLock>(config_.state_dir);
   {
     const ExtendedStart extended = service_manager_.extended_start();
+    provider_lines_.configure(config_.providers);
     open_ledger();
   }
   metrics_ = std::make_unique<Metrics>(Metrics::Sources{
-      *ledger_, dispatcher_, watchers_, counters_, now().utc - (now().steady - started),
+      *ledger_, dispatcher_, provider_lines_, watchers_, counters_, now().utc - (now().steady - started),
       [this] { return static_cast<std::int64_t>(clients_.size()); }, [this] { return methods_->calls(); },
       [this]() -> const std::map<std::string, std::int64_t>& { return workspace_.errors; }});
   methods_ = std::make_unique<Methods>(
-      MethodContext{io_, config_, *ledger_, dispatcher_, watchers_, counters_, *metrics_, *backups_,
+      MethodContext{io_, config_, *ledger_, dispatcher_, provider_lines_, watchers_, counters_, *metrics_, *backups_,
                     boost::uuids::to_string(boost::uuids::random_generator()()), started, [this] { return reload(); }});
   open_listener();
   if (config_.metrics_listen) {
@@ -92,6 +95,7 @@ void Daemon::open_ledger() {
                                             config_.policies, now, std::move(callbacks));
   dispatcher_.set_ledger(*ledger_);
   watchers_.set_ledger(*ledger_);
+  confirmations_.set_ledger(*ledger_);
   backups_ = std::make_unique<store::Backups>(*ledger_, config_.state_dir);
 }
 
@@ -224,6 +228,7 @@ void Daemon::on_delivery(store::Delivery delivery) {
   dispatcher_.on_effects(delivery.effects);
   for (const auto& task : delivery.answered) task->finish();
   dispatcher_.after_answers(delivery.effects);
+  confirmations_.on_effects(delivery.effects);
   watchers_.publish(delivery.effects.events);
   watch_journal();
 }
@@ -300,6 +305,9 @@ std::string Daemon::read_configuration_again() {
   store::SetPolicies command;
   command.policies = config_.policies;
   ledger_->submit(std::move(command), [](const auto&) {});
+  provider_lines_.configure(config_.providers);
+  dispatcher_.on_providers_configured();
+  confirmations_.hurry();
   spdlog::info("the configuration {} was taken over", config_path_);
   return {};
 }

@@ -13,6 +13,7 @@
 
 #include "daemon/client.h"
 #include "daemon/config.h"
+#include "daemon/confirmations.h"
 #include "daemon/dispatcher.h"
 #include "daemon/methods.h"
 #include "daemon/metrics_listener.h"
@@ -72,7 +73,9 @@ class Daemon final : public Clients, private ipc::ConnectionHandler {
   std::shared_ptr<ipc::Listener> listener_;
   Counters counters_;
   Watchers watchers_;
+  ProviderLines provider_lines_;
   Dispatcher dispatcher_;
+  Confirmations confirmations_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Methods> methods_;
   std::unique_ptr<MetricsListener> metrics_listener_;  // null: none is configured

@@ -10,11 +10,12 @@
 
 namespace tidemark::daemon {
 
-Dispatcher::Dispatcher(boost::asio::io_context& context, const Config& config, Clients& clients, Watchers& watchers,
-                       Counters& counters)
+Dispatcher::Dispatcher(boost::asio::io_context& context, const Config& config, Clients& clients, ProviderLines& lines,
+                       Watchers& watchers, Counters& counters)
     : context_(context),
       config_(config),
       clients_(clients),
+      lines_(lines),
       watchers_(watchers),
       counters_(counters),
       backoff_timer_(context) {}
@@ -70,6 +71,7 @@ void Dispatcher::set_owner(SessionRecord& record, lifecycle::AgentId id) {
 
 void Dispatcher::on_effects(const store::Effects& effects) {
   delivering_ = true;
+  for (const store::PausedProvider& paused : effects.paused_providers) lines_.pause(paused);
   for (const lifecycle::Agent& facts : effects.agents) set_facts(facts);
   for (const store::Head& head : effects.heads) on_head(head);
 }
@@ -117,6 +119,10 @@ void Dispatcher::unplace(SessionRecord& record) {
       }
     }
   }
+  if (record.line) {
+    record.line->queue.remove(record);
+    record.line = nullptr;
+  }
   if (record.backoff) {
     backoffs_.erase({*record.backoff, &record});
     record.backoff.reset();
@@ -144,14 +150,23 @@ void Dispatcher::place(SessionRecord& record) {
     return;
   }
   Owner& owner = *record.owner;
-  owner.ready.insert(&record);
-  record.ready = true;
-  if (owner.online()) {
-    pump(owner);
-  } else if (owner.facts.lost) {
-    orphans_[{owner.facts.uid, owner.facts.group}].insert(&owner);
-    if (Owner* target = target_of(owner, record)) begin(record, *target);
+  ProviderLine* line = line_of(owner);
+  const bool paused = line && line->queue.paused();
+  if (line && (paused || !owner.online())) {
+    record.line = line;
+    line->queue.add(record);
   }
+  // While its provider is paused an agent has nothing to prepare; somebody of a lost one's group may still do it.
+  if (owner.online() ? !paused && !lacks_provider(owner) : !line || paused) {
+    owner.ready.insert(&record);
+    record.ready = true;
+  }
+  if (record.ready && owner.online()) return pump(owner);
+  if (record.ready && owner.facts.lost) {
+    orphans_[{owner.facts.uid, owner.facts.group}].insert(&owner);
+    if (Owner* target = target_of(owner, record)) return begin(record, target, nullptr);
+  }
+  if (line) pump(*line);
 }
 
 void Dispatcher::arm_backoff() {
@@ -185,20 +200,23 @@ Owner* Dispatcher::target_of(Owner& owner, const SessionRecord& record) {
   return nullptr;
 }
 
-bool Dispatcher::anybody_could(Owner& owner, const SessionRecord& record) {
-  if (owner.online()) return true;
-  if (!owner.facts.lost || owner.facts.group.empty()) return false;
+Dispatcher::Reach Dispatcher::reach(Owner& owner, const SessionRecord& record) {
+  const ProviderLine* line = line_of(owner);
+  if (line && !line->queue.paused()) return Reach::somebody;
+  const Reach otherwise = line ? Reach::paused : Reach::nobody;
+  if (owner.online()) return line || lacks_provider(owner) ? Reach::paused : Reach::somebody;
+  if (!owner.facts.lost || owner.facts.group.empty()) return otherwise;
   const auto members = groups_.find({owner.facts.uid, owner.facts.group});
-  if (members == groups_.end()) return false;
+  if (members == groups_.end()) return otherwise;
   for (Owner* member : members->second) {
     if (!member->online()) continue;
-    if (member->presence->serves_orphans || member->presence->sessions.contains(record.name)) return true;
+    if (member->presence->serves_orphans || member->presence->sessions.contains(record.name)) return Reach::somebody;
   }
-  return false;
+  return otherwise;
 }
 
 void Dispatcher::pump(Owner& owner) {
-  while (owner.has_slot() && !owner.ready.empty()) begin(**owner.ready.begin(), owner);
+  while (owner.has_slot() && !owner.ready.empty()) begin(**owner.ready.begin(), &owner, nullptr);
 }
 
 std::vector<std::pair<uid_t, std::string>> Dispatcher::due_sessions() const {

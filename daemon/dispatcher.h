@@ -1,8 +1,9 @@
-// The dispatcher: decides which attempt begins when, asks agents, and brings what they say back to the ledger. It holds
-// no truth of its own: what is due comes from the ledger's effects, who is there from the connections; every attempt is
-// journaled by a command before its agent hears of it, and every outcome goes back as a command.
+// The dispatcher: decides which attempt begins when, asks agents and providers, and brings what they say back to the
+// ledger. It holds no truth of its own: what is due comes from the ledger's effects, who is there from the connections;
+// every attempt is journaled by a command before anybody hears of it, and every outcome goes back as a command.
 //
-// One attempt in flight a session (by name: one that runs on unheeded after a forget counts), `max_in_flight` an agent.
+// One attempt in flight a session (by name: one that runs on unheeded after a forget counts), `max_in_flight` an agent,
+// `concurrency` a provider.
 // I/O thread only.
 #pragma once
 
@@ -18,6 +19,7 @@
 #include "daemon/config.h"
 #include "daemon/counters.h"
 #include "daemon/presence.h"
+#include "daemon/provider_lines.h"
 #include "daemon/watchers.h"
 #include "ipc/messages.h"
 #include "store/ledger.h"
@@ -27,8 +29,8 @@ namespace tidemark::daemon {
 class Dispatcher {
  public:
   // All of these outlive it; `set_ledger` follows before anything else.
-  Dispatcher(boost::asio::io_context& context, const Config& config, Clients& clients, Watchers& watchers,
-             Counters& counters);
+  Dispatcher(boost::asio::io_context& context, const Config& config, Clients& clients, ProviderLines& lines,
+             Watchers& watchers, Counters& counters);
   ~Dispatcher();
   Dispatcher(const Dispatcher&) = delete;
   Dispatcher& operator=(const Dispatcher&) = delete;
@@ -61,6 +63,16 @@ class Dispatcher {
   std::vector<std::string> served_by(ClientId client) const;
   std::size_t served_count(ClientId client) const;
 
+  // ---- providers (dispatcher_providers.cpp)
+  // The configuration has changed.
+  void on_providers_configured();
+  // By hand, and durable already.
+  void pause(ProviderLine& line, const store::PausedProvider& paused);
+  void resume(ProviderLine& line);
+  // A look at what it has accepted has shown a fault of the provider as a whole, or that there is none.
+  void on_fault(ProviderLine& line, const std::string& error);
+  void on_sound(ProviderLine& line);
+
   // ---- callers that wait for a boundary (dispatcher_waits.cpp)
   // Whether an attempt is out in that session, or about to be.
   bool busy(uid_t uid, std::string_view session) const;
@@ -87,11 +99,21 @@ class Dispatcher {
   };
   // An attempt that is out.
   struct Out {
+    enum class Stage {
+      agent,     // an agent has been asked
+      synced,    // it has prepared everything for its provider, which has no slot yet
+      provider,  // a provider has been asked
+    };
+    Stage stage = Stage::agent;
     uid_t uid = 0;
     std::string session;
+    store::BeginAttempt::Result begun;
     lifecycle::CommitId commit = 0;
     lifecycle::Key key{};
     lifecycle::Generation start = 0, end = 0;
+    bool to_provider = false;            // the agent was told that its provider goes on from there
+    ProviderLine* line = nullptr;        // whose slot it takes
+    std::shared_ptr<Provider> provider;  // that was asked
     lifecycle::AgentId asked = 0;
     std::int64_t presence = 0;                         // whose slot it takes
     std::chrono::steady_clock::time_point asked_at{};  // unset: nobody was asked
@@ -99,6 +121,12 @@ class Dispatcher {
   };
 
   // dispatcher.cpp
+  // How an attempt ended, and what is left of it.
+  struct Ending {
+    store::AttemptEnd how = store::AttemptEnd::in_doubt;
+    std::string error, evidence, provider_state;
+  };
+
   SessionRecord* find(uid_t uid, const std::string& name);
   SessionRecord& record_of(uid_t uid, const std::string& name);
   void drop_if_unneeded(SessionRecord& record);
@@ -111,17 +139,19 @@ class Dispatcher {
   void pump(Owner& owner);
   // Who is to be asked for the owner's work in that session now; null = nobody can be.
   Owner* target_of(Owner& owner, const SessionRecord& record);
-  bool anybody_could(Owner& owner, const SessionRecord& record);
-  void begin(SessionRecord& record, Owner& target);
+  enum class Reach { nobody, paused, somebody };
+  // Whether anybody is there to commit the owner's work in that session, now or when a slot is free.
+  Reach reach(Owner& owner, const SessionRecord& record);
+  // With an agent or with a provider, exactly one.
+  void begin(SessionRecord& record, Owner* target, ProviderLine* line);
   void on_begun(uid_t uid, const std::string& session, lifecycle::AgentId asked, std::int64_t presence,
-                store::Outcome<store::BeginAttempt::Result> outcome);
-  void ask(SessionRecord& record, Owner& target, const store::BeginAttempt::Result& begun);
+                ProviderLine* line, store::Outcome<store::BeginAttempt::Result> outcome);
+  void ask(Out& out, Owner& target);
   void on_answer(lifecycle::CommitId commit, uid_t uid, const std::string& session, const lifecycle::Key& key,
                  const ipc::Answer<ipc::AgentCommitResult>& answer);
   void on_timeout(lifecycle::CommitId commit);
-  void end(lifecycle::CommitId commit, store::AttemptEnd how, const std::string& error);
+  void end(lifecycle::CommitId commit, Ending ending);
   void count_end(store::AttemptEnd how);
-  void submit_end(const Out& out, store::AttemptEnd how, const std::string& error);
   void on_ended(const Out& out, store::AttemptEnd how, const std::string& error,
                 store::Outcome<store::EndAttempt::Result> outcome);
   void release_slot(lifecycle::AgentId asked, std::int64_t presence);
@@ -146,6 +176,26 @@ class Dispatcher {
   void look_again(Owner& owner);
   void look_again_in_group(const Owner& member);
 
+  // dispatcher_providers.cpp
+  // The provider that commits for that owner as things are: alone, or after the owner itself if that is online. Null if
+  // none does, or none that is configured for its user.
+  ProviderLine* line_of(const Owner& owner);
+  // An agent that is there has nothing to prepare: what it has registered with is not in the configuration.
+  bool lacks_provider(const Owner& owner);
+  static std::string unconfigured_text(const Owner& owner);
+  void pump(ProviderLine& line);
+  void arm(ProviderLine& line);
+  // The agent has prepared everything. False: it has no provider to go on with.
+  bool on_synced(Out& out);
+  // Takes a slot and goes on with the provider.
+  void hand_over(Out& out, ProviderLine& line);
+  void ask(Out& out);
+  void on_answer(lifecycle::CommitId commit, ProviderAnswer answer);
+  void on_paused(ProviderLine& line);
+  void on_resumed(ProviderLine& line);
+  // All whose work could go there are placed anew.
+  void place_all(const std::string& provider);
+
   // dispatcher_waits.cpp
   void advance(SessionRecord& record);
   void start(SessionRecord& record, const std::shared_ptr<Wait>& wait);
@@ -162,6 +212,7 @@ class Dispatcher {
   boost::asio::io_context& context_;
   const Config& config_;
   Clients& clients_;
+  ProviderLines& lines_;
   Watchers& watchers_;
   Counters& counters_;
   store::Ledger* ledger_ = nullptr;

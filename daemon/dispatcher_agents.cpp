@@ -29,6 +29,7 @@ void Dispatcher::set_facts(const lifecycle::Agent& facts) {
   Owner& owner = *slot;
   const bool newly_lost = facts.lost && !owner.facts.lost;
   const bool regrouped = facts.group != owner.facts.group || facts.lost != owner.facts.lost;
+  const bool moved = facts.provider != owner.facts.provider || facts.fallback != owner.facts.fallback;
   if (regrouped) {
     const NameKey before{owner.facts.uid, owner.facts.group};
     if (const auto group = orphans_.find(before); group != orphans_.end()) {
@@ -40,18 +41,23 @@ void Dispatcher::set_facts(const lifecycle::Agent& facts) {
   // Lost while it is there: it was unregistered. Its work goes elsewhere from now on, so it isn't asked first. (Unless
   // it was silent for so long that the ledger was told, and has been heard again since: then it is back already.)
   if (newly_lost && owner.online() && !owner.losing) let_go(owner);
-  if (newly_lost) owner.losing = false;
+  if (newly_lost || facts.epoch != owner.facts.epoch) owner.losing = false;
   owner.facts = facts;
   if (owner.presence && !facts.group.empty()) groups_[{facts.uid, facts.group}].insert(&owner);
   if (newly_lost) {
-    spdlog::warn(
-        "agent \"{}\" (uid {}) is lost: its uncommitted turns go to {}", facts.name, facts.uid,
-        facts.group.empty() ? "whoever serves its name next" : "an agent of its group \"" + facts.group + "\"");
+    spdlog::warn("agent \"{}\" (uid {}) is lost: its uncommitted turns go to {}", facts.name, facts.uid,
+                 line_of(owner)        ? "provider \"" + line_of(owner)->name + "\""
+                 : facts.group.empty() ? "whoever serves its name next"
+                                       : "an agent of its group \"" + facts.group + "\"");
     owner.grace.reset();
   }
-  if (regrouped && (facts.lost || newly_lost)) {
+  if (moved || (regrouped && facts.lost)) {
     const std::set<SessionRecord*> records = owner.records;
-    for (SessionRecord* record : records) place(*record);
+    for (SessionRecord* record : records) {
+      // What the lost one's own attempts have waited for is nothing to those who commit in its stead.
+      if (newly_lost && record->phase == SessionRecord::Phase::idle) record->skip_backoff = true;
+      place(*record);
+    }
   }
   start_grace(owner);
 }
@@ -180,7 +186,7 @@ void Dispatcher::serve_group(Owner& member) {
   if (member.presence->serves_orphans) {
     const std::set<Owner*> owners = lost->second;
     for (Owner* owner : owners) {
-      while (member.has_slot() && !owner->ready.empty()) begin(**owner->ready.begin(), member);
+      while (member.has_slot() && !owner->ready.empty()) begin(**owner->ready.begin(), &member, nullptr);
     }
     return;
   }
@@ -188,7 +194,7 @@ void Dispatcher::serve_group(Owner& member) {
     if (!member.has_slot()) return;
     SessionRecord* record = find(member.facts.uid, session);
     if (!record || !record->ready || !record->owner->facts.lost) continue;
-    if (record->owner->facts.group == member.facts.group) begin(*record, member);
+    if (record->owner->facts.group == member.facts.group) begin(*record, &member, nullptr);
   }
 }
 
@@ -215,10 +221,11 @@ void Dispatcher::end_attempts_of(lifecycle::AgentId agent, const Presence& prese
   if (presence.in_flight == 0) return;
   std::vector<lifecycle::CommitId> commits;
   for (const auto& [commit, out] : outs_) {
+    if (out.stage != Out::Stage::agent) continue;  // its part is done
     if (out.asked == agent && out.presence == presence.number) commits.push_back(commit);
   }
   for (const lifecycle::CommitId commit : commits) {
-    if (outs_.contains(commit)) end(commit, store::AttemptEnd::in_doubt, why);
+    if (outs_.contains(commit)) end(commit, {store::AttemptEnd::in_doubt, why, {}, {}});
   }
 }
 

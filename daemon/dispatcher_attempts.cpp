@@ -23,25 +23,28 @@ constexpr Milliseconds journal_retry{1'000};
 
 }  // namespace
 
-void Dispatcher::begin(SessionRecord& record, Owner& target) {
+void Dispatcher::begin(SessionRecord& record, Owner* target, ProviderLine* line) {
+  assert((target == nullptr) != (line == nullptr));
   unplace(record);
   record.phase = SessionRecord::Phase::beginning;
   record.skip_backoff = false;
-  ++target.presence->in_flight;
+  if (target) ++target->presence->in_flight;
+  if (line) line->queue.begin(now().steady);
   store::BeginAttempt command;
   command.uid = record.uid;
   command.session = record.name;
   command.owner = record.head.owner;
-  command.asked = target.facts.name;
+  command.asked = target ? target->facts.name : line->name;
   command.new_key = new_key();
   if (!record.waits.empty() && record.waits.front()->stage == Wait::Stage::attempting) {
     record.waits.front()->own_attempt = true;
     command.reason = record.waits.front()->reason;
   }
-  ledger_->submit(std::move(command), [this, uid = record.uid, session = record.name, asked = target.facts.id,
-                                       presence = target.presence->number](auto outcome) {
-    on_begun(uid, session, asked, presence, std::move(outcome));
-  });
+  ledger_->submit(std::move(command),
+                  [this, uid = record.uid, session = record.name, line, asked = target ? target->facts.id : 0,
+                   presence = target ? target->presence->number : 0](auto outcome) {
+                    on_begun(uid, session, asked, presence, line, std::move(outcome));
+                  });
   // Who doesn't wait for somebody else's attempt hears of it now.
   const auto waits = record.waits;
   for (const auto& wait : waits) {
@@ -50,11 +53,13 @@ void Dispatcher::begin(SessionRecord& record, Owner& target) {
 }
 
 void Dispatcher::on_begun(uid_t uid, const std::string& session, lifecycle::AgentId asked, std::int64_t presence,
-                          store::Outcome<store::BeginAttempt::Result> outcome) {
+                          ProviderLine* line, store::Outcome<store::BeginAttempt::Result> outcome) {
   SessionRecord& record = record_of(uid, session);
-  const auto* begun = std::get_if<store::BeginAttempt::Result>(&outcome);
+  auto* begun = std::get_if<store::BeginAttempt::Result>(&outcome);
   if (!begun || !begun->attempt) {
     record.phase = SessionRecord::Phase::idle;
+    record.probe = false;
+    if (line) line->queue.end();
     release_slot(asked, presence);
     const std::shared_ptr<Wait> caller =
         !record.waits.empty() && record.waits.front()->own_attempt ? record.waits.front() : nullptr;
@@ -67,58 +72,68 @@ void Dispatcher::on_begun(uid_t uid, const std::string& session, lifecycle::Agen
         WaitResult result;
         result.refused = refused;
         finish(caller, std::move(result));
+        if (line) pump(*line);
         return;
       }
     }
     advance(record);  // things have changed since: whoever is first looks again
+    if (line) pump(*line);
     return;
   }
-  Owner* target = present(asked, presence);
   record.phase = SessionRecord::Phase::out;
   ++counters_.attempts_begun;
   Out& out = outs_[begun->attempt->commit];
   out.uid = uid;
   out.session = session;
-  out.commit = begun->attempt->commit;
-  out.key = begun->attempt->key;
-  out.start = begun->attempt->start;
-  out.end = begun->attempt->end;
+  out.begun = std::move(*begun);
+  out.commit = out.begun.attempt->commit;
+  out.key = out.begun.attempt->key;
+  out.start = out.begun.attempt->start;
+  out.end = out.begun.attempt->end;
   out.asked = asked;
   out.presence = presence;
+  if (line) {
+    out.line = line;
+    return ask(out);
+  }
+  Owner* target = present(asked, presence);
   if (!target) {
-    end(out.commit, AttemptEnd::not_asked, "the agent went offline before it could be asked");
+    end(out.commit, {AttemptEnd::withdrawn, "the agent went offline before it could be asked", {}, {}});
     return;
   }
-  ask(record, *target, *begun);
+  ask(out, *target);
 }
 
-void Dispatcher::ask(SessionRecord& record, Owner& target, const store::BeginAttempt::Result& begun) {
-  const lifecycle::Attempt& attempt = *begun.attempt;
-  const Milliseconds timeout = config_.times_of(record.uid).commit_timeout;
+void Dispatcher::ask(Out& out, Owner& target) {
+  const lifecycle::Attempt& attempt = *out.begun.attempt;
   ipc::AgentCommitParams params;
   params.commit = ipc::CommitId(std::to_string(attempt.commit));
   params.key = key_text(attempt.key);
-  params.session = ipc::Name(record.name);
+  params.session = ipc::Name(out.session);
   if (!attempt.external_id.empty()) params.external_id = ipc::Name(attempt.external_id);
-  params.agent = ipc::Name(begun.owner);
+  params.agent = ipc::Name(out.begun.owner);
+  const SessionRecord* record = find(out.uid, out.session);
+  const ProviderLine* line = record && record->owner ? line_of(*record->owner) : nullptr;
+  // One that stands in while the provider is paused has to commit by itself.
+  out.to_provider = line && (record->probe || !line->queue.paused());
+  if (out.to_provider) params.provider = ipc::Name(line->name);
   params.start = attempt.start;
   params.end = attempt.end;
   params.attempt = attempt.attempt;
-  params.reason = begun.reason;
-  params.timeout_ms = timeout;
+  params.reason = out.begun.reason;
+  params.timeout_ms = config_.times_of(out.uid).commit_timeout;
   Client* client = clients_.find_client(target.presence->client);
   const bool sent =
       client && client->connection->request(
-                    params, [this, commit = attempt.commit, uid = record.uid, session = record.name,
+                    params, [this, commit = attempt.commit, uid = out.uid, session = out.session,
                              key = attempt.key](const auto& answer) { on_answer(commit, uid, session, key, answer); });
   if (!sent) {
-    end(attempt.commit, AttemptEnd::not_asked, "the agent's connection ended before it could be asked");
+    end(out.commit, {AttemptEnd::withdrawn, "the agent's connection ended before it could be asked", {}, {}});
     go_offline(target, "the agent can't be asked any more");
     return;
   }
-  spdlog::debug("session \"{}\": asked agent \"{}\" to commit {}..{} (commit {}, attempt {}, {})", record.name,
-                target.facts.name, attempt.start, attempt.end, attempt.commit, attempt.attempt, begun.reason);
-  Out& out = outs_.at(attempt.commit);
+  spdlog::debug("session \"{}\": asked agent \"{}\" to commit {}..{} (commit {}, attempt {}, {})", out.session,
+                target.facts.name, attempt.start, attempt.end, attempt.commit, attempt.attempt, out.begun.reason);
   out.asked_at = std::chrono::steady_clock::now();
   arm_timeout(out);
 }
@@ -149,6 +164,7 @@ void Dispatcher::on_answer(CommitId commit, uid_t uid, const std::string& sessio
         how = AttemptEnd::skipped;
         break;
       case ipc::CommitStatus::synced:
+        if (const auto out = outs_.find(commit); out != outs_.end() && on_synced(out->second)) return;
         how = AttemptEnd::failed;
         error = "the agent answered \"synced\", but it has no provider that the daemon could commit through";
         break;
@@ -169,7 +185,7 @@ void Dispatcher::on_answer(CommitId commit, uid_t uid, const std::string& sessio
     if (std::holds_alternative<ipc::Ended>(answer)) {
       if (Owner* gone = present(out->second.asked, out->second.presence)) go_offline(*gone, error);
     }
-    if (outs_.contains(commit)) end(commit, how, error);
+    if (outs_.contains(commit)) end(commit, {how, error, {}, {}});
     return;
   }
   // Late: its timeout was over, or it was fenced. The first success for a key counts all the same; a failure doesn't.
@@ -189,26 +205,42 @@ void Dispatcher::on_timeout(CommitId commit) {
   if (found == outs_.end()) return;
   const lifecycle::AgentId asked = found->second.asked;
   const std::int64_t presence = found->second.presence;
-  end(commit, AttemptEnd::in_doubt,
-      "no answer within " + duration_text(config_.times_of(found->second.uid).commit_timeout));
+  end(commit, {AttemptEnd::in_doubt,
+               "no answer within " + duration_text(config_.times_of(found->second.uid).commit_timeout),
+               {},
+               {}});
   if (Owner* owner = present(asked, presence)) suspect(*owner);
 }
 
-void Dispatcher::end(CommitId commit, AttemptEnd how, const std::string& error) {
+void Dispatcher::end(CommitId commit, Ending ending) {
   const auto found = outs_.find(commit);
   assert(found != outs_.end());
-  Out out = std::move(found->second);
+  const auto out = std::make_shared<Out>(std::move(found->second));
   outs_.erase(found);
-  out.timeout.reset();
-  if (out.asked_at != decltype(out.asked_at){}) {
-    counters_.attempt_duration.add(std::chrono::steady_clock::now() - out.asked_at);
+  out->timeout.reset();
+  if (out->asked_at != decltype(out->asked_at){}) {
+    counters_.attempt_duration.add(std::chrono::steady_clock::now() - out->asked_at);
   }
-  count_end(how);
-  SessionRecord& record = record_of(out.uid, out.session);
+  count_end(ending.how);
+  SessionRecord& record = record_of(out->uid, out->session);
   record.phase = SessionRecord::Phase::ending;
   record.skip_backoff = false;
-  submit_end(out, how, error);
-  release_slot(out.asked, out.presence);
+  record.probe = false;
+  store::EndAttempt command;
+  command.uid = out->uid;
+  command.session = out->session;
+  command.commit = out->commit;
+  command.key = out->key;
+  command.end = ending.how;
+  command.error = ending.error;
+  command.evidence = std::move(ending.evidence);
+  command.provider_state = std::move(ending.provider_state);
+  if (ending.how == AttemptEnd::accepted) command.provider = out->line->name;
+  command.chance = chance();
+  ledger_->submit(std::move(command), [this, out, how = ending.how, error = std::move(ending.error)](auto outcome) {
+    on_ended(*out, how, error, std::move(outcome));
+  });
+  release_slot(out->asked, out->presence);
 }
 
 void Dispatcher::count_end(AttemptEnd how) {
@@ -219,6 +251,9 @@ void Dispatcher::count_end(AttemptEnd how) {
     case AttemptEnd::skipped:
       ++counters_.attempts_skipped;
       break;
+    case AttemptEnd::accepted:
+      ++counters_.attempts_accepted;
+      break;
     case AttemptEnd::failed:
     case AttemptEnd::failed_for_good:
       ++counters_.attempts_failed;
@@ -226,29 +261,11 @@ void Dispatcher::count_end(AttemptEnd how) {
     case AttemptEnd::in_doubt:
       ++counters_.attempts_in_doubt;
       break;
-    case AttemptEnd::not_asked:
-      ++counters_.attempts_not_asked;
+    case AttemptEnd::withdrawn:
+    case AttemptEnd::withdrawn_in_doubt:
+      ++counters_.attempts_withdrawn;
       break;
   }
-}
-
-void Dispatcher::submit_end(const Out& out, AttemptEnd how, const std::string& error) {
-  store::EndAttempt command;
-  command.uid = out.uid;
-  command.session = out.session;
-  command.commit = out.commit;
-  command.key = out.key;
-  command.end = how;
-  command.error = error;
-  command.chance = chance();
-  auto copy = std::make_shared<Out>();
-  copy->uid = out.uid;
-  copy->session = out.session;
-  copy->commit = out.commit;
-  copy->start = out.start;
-  copy->end = out.end;
-  ledger_->submit(std::move(command),
-                  [this, copy, how, error](auto outcome) { on_ended(*copy, how, error, std::move(outcome)); });
 }
 
 void Dispatcher::on_ended(const Out& out, AttemptEnd how, const std::string& error,
@@ -274,7 +291,12 @@ void Dispatcher::on_ended(const Out& out, AttemptEnd how, const std::string& err
           "retry`, `settle` or `abandon`",
           out.session, out.start, out.end, error, out.commit);
       break;
-    case AttemptEnd::not_asked:
+    case AttemptEnd::accepted:
+      spdlog::debug("session \"{}\": {}..{} was accepted by provider \"{}\" (commit {})", out.session, out.start,
+                    out.end, out.line->name, out.commit);
+      break;
+    case AttemptEnd::withdrawn:
+    case AttemptEnd::withdrawn_in_doubt:
       spdlog::debug("session \"{}\": {} (commit {})", out.session, error, out.commit);
       break;
     case AttemptEnd::in_doubt:

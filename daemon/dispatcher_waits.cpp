@@ -11,6 +11,16 @@ using ipc::Outcome;
 using lifecycle::Taken;
 using store::AttemptEnd;
 
+namespace {
+
+// Of a flush or an evict that has nothing left to try.
+Outcome ended_well(const Wait& wait) {
+  if (wait.accepted) return Outcome::accepted;
+  return wait.result.segments > 0 ? Outcome::committed : Outcome::clean;
+}
+
+}  // namespace
+
 bool Dispatcher::busy(uid_t uid, std::string_view session) const {
   const auto found = sessions_.find({uid, std::string(session)});
   if (found == sessions_.end()) return false;
@@ -128,13 +138,21 @@ bool Dispatcher::ended(SessionRecord& record, const std::shared_ptr<Wait>& wait)
   } else if (!head.due && wait->kind == Wait::Kind::evict) {
     release(wait);
   } else if (!head.due) {
-    finish(wait, wait->result.segments > 0 ? Outcome::committed : wait->accepted ? Outcome::accepted : Outcome::clean);
+    finish(wait, ended_well(*wait));
   } else if (!record.owner) {
     finish(wait, Outcome::no_owner);
-  } else if (!anybody_could(*record.owner, record)) {
-    finish(wait, Outcome::owner_offline);
   } else {
-    return false;
+    switch (reach(*record.owner, record)) {
+      case Reach::somebody:
+        return false;
+      case Reach::paused:
+        wait->result.error =
+            lacks_provider(*record.owner) ? unconfigured_text(*record.owner) : line_of(*record.owner)->queue.error();
+        finish(wait, Outcome::paused);
+        break;
+      case Reach::nobody:
+        finish(wait, Outcome::owner_offline);
+    }
   }
   return true;
 }
@@ -159,10 +177,15 @@ void Dispatcher::on_attempt_ended(SessionRecord& record, const Out& out, Attempt
       wait->result.error.clear();
       if (wait->kind == Wait::Kind::commit) return finish(wait, Outcome::committed);
       return step(record, wait);
+    case AttemptEnd::accepted:
+      wait->accepted = true;
+      if (wait->kind == Wait::Kind::commit) return finish(wait, Outcome::accepted);
+      return step(record, wait);
     case AttemptEnd::failed:
     case AttemptEnd::failed_for_good:
       return finish(wait, Outcome::failed);
-    case AttemptEnd::not_asked:
+    case AttemptEnd::withdrawn:
+    case AttemptEnd::withdrawn_in_doubt:
       wait->result.start = wait->result.end = 0;
       wait->result.error.clear();
       return step(record, wait);
@@ -186,9 +209,7 @@ void Dispatcher::release(const std::shared_ptr<Wait>& wait) {
         agent->second->presence->sessions.erase(wait->session);
       }
       wait->result.evicted = true;
-      return finish(wait, wait->result.segments > 0 ? Outcome::committed
-                          : wait->accepted          ? Outcome::accepted
-                                                    : Outcome::clean);
+      return finish(wait, ended_well(*wait));
     }
     if (released.turns_open) return finish(wait, Outcome::running);
     // A turn was completed meanwhile: that one is to be committed too.

@@ -48,6 +48,8 @@ Methods::Rows Methods::table() {
       {"daemon.backup", {admin, run<ipc::DaemonBackupParams, &Methods::backup>}},
       {"daemon.verify", {admin, run<ipc::DaemonVerifyParams, &Methods::verify>}},
       {"daemon.metrics", {false, run<ipc::DaemonMetricsParams, &Methods::metrics>}},
+      {"provider.pause", {admin, run<ipc::ProviderPauseParams, &Methods::pause_provider>}},
+      {"provider.resume", {admin, run<ipc::ProviderResumeParams, &Methods::resume_provider>}},
       {"daemon.reload", {admin, run<ipc::DaemonReloadParams, &Methods::reload>}},
   };
 }

@@ -34,6 +34,7 @@ struct MethodContext {
   const Config& config;
   store::Ledger& ledger;
   Dispatcher& dispatcher;
+  ProviderLines& providers;
   Watchers& watchers;
   Counters& counters;
   Metrics& metrics;
@@ -102,6 +103,9 @@ class Methods {
   void daemon_status(const Client& client, ipc::Call call, ipc::DaemonStatusParams params);
   void metrics(const Client& client, ipc::Call call, ipc::DaemonMetricsParams params);
   void reload(const Client& client, ipc::Call call, ipc::DaemonReloadParams params);
+  void pause_provider(const Client& client, ipc::Call call, ipc::ProviderPauseParams params);
+  void resume_provider(const Client& client, ipc::Call call, ipc::ProviderResumeParams params);
+  std::vector<ipc::ProviderStatus> provider_statuses(std::optional<uid_t> uid) const;
 
   // methods_journal.cpp
   void backup(const Client& client, ipc::Call call, ipc::DaemonBackupParams params);

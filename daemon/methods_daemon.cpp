@@ -75,15 +75,63 @@ void Methods::daemon_status(const Client& client, ipc::Call call, ipc::DaemonSta
                            result.due = counts.due;
                            result.in_flight = counts.in_flight;
                            result.confirming = counts.confirming;
+                           result.stalled = counts.stalled;
                            result.in_doubt = counts.in_doubt;
                            result.orphaned = counts.orphaned;
                            result.stuck = counts.stuck;
                            result.agents_online = context_.dispatcher.agents_online(uid);
+                           result.providers = provider_statuses(uid);
                            result.journal.healthy = health.healthy;
                            result.journal.bytes = health.bytes;
                            if (!health.error.empty()) result.journal.error = health.error;
                            result.recovered = {recovered.sessions, recovered.generations, recovered.in_doubt};
                            return result;
+                         }));
+}
+
+// `uid` none = an admin asks: all of them.
+std::vector<ipc::ProviderStatus> Methods::provider_statuses(std::optional<uid_t> uid) const {
+  std::vector<ipc::ProviderStatus> statuses;
+  for (const auto& [name, line] : context_.providers.all()) {
+    if (!line.provider || (uid && !line.config.users.contains(*uid))) continue;
+    ipc::ProviderStatus status;
+    status.name = name;
+    status.kind = kind_of(line.config);
+    status.state = line.queue.paused() ? ipc::ProviderState::paused : ipc::ProviderState::ok;
+    if (line.queue.paused_by_hand()) {
+      status.error = "paused by hand" + (line.queue.error().empty() ? "" : ": " + line.queue.error());
+    } else if (line.queue.paused()) {
+      status.error = line.queue.error();
+    }
+    status.since = line.since;
+    statuses.push_back(std::move(status));
+  }
+  return statuses;
+}
+
+void Methods::pause_provider(const Client&, ipc::Call call, ipc::ProviderPauseParams params) {
+  const std::string name = params.provider.value;
+  if (!context_.providers.find(name)) return call.fail(no_provider(name));
+  store::PauseProvider command;
+  command.provider = name;
+  if (params.reason) command.reason = params.reason->value;
+  context_.ledger.submit(std::move(command), answer<store::PauseProvider>(
+                                                 std::move(call), [this, name](const store::PausedProvider& paused) {
+                                                   if (ProviderLine* line = context_.providers.find(name))
+                                                     context_.dispatcher.pause(*line, paused);
+                                                   return ipc::Empty{};
+                                                 }));
+}
+
+void Methods::resume_provider(const Client&, ipc::Call call, ipc::ProviderResumeParams params) {
+  const std::string name = params.provider.value;
+  if (!context_.providers.find(name)) return call.fail(no_provider(name));
+  store::ResumeProvider command;
+  command.provider = name;
+  context_.ledger.submit(std::move(command),
+                         answer<store::ResumeProvider>(std::move(call), [this, name](store::Nothing) {
+                           if (ProviderLine* line = context_.providers.find(name)) context_.dispatcher.resume(*line);
+                           return ipc::Empty{};
                          }));
 }
 

@@ -13,6 +13,10 @@ inline std::string text_of(const std::optional<ipc::Name>& name) {
   return name ? name->value : std::string();
 }
 
+inline ipc::Error no_provider(const std::string& name) {
+  return ipc::Error::make(ipc::ErrorReason::not_found, "no provider \"" + name + "\" is configured in this daemon");
+}
+
 // Whose sessions a call is about: the caller's, unless an admin names somebody else. Answers `call` with `forbidden`,
 // and returns nothing, for anybody else who does.
 inline std::optional<uid_t> whose(const Client& client, ipc::Call& call, const std::optional<ipc::Uid>& named) {

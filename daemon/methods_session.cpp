@@ -56,9 +56,12 @@ void Methods::register_agent(const Client& client, ipc::Call call, ipc::AgentReg
     return;
   }
   if (const auto& provider = params.provider ? params.provider : params.fallback) {
-    call.fail(ipc::Error::make(ipc::ErrorReason::not_found,
-                               "no provider \"" + provider->value + "\" is configured in this daemon"));
-    return;
+    if (!context_.providers.find(provider->value)) return call.fail(no_provider(provider->value));
+    if (!context_.providers.find_for(client.uid, provider->value)) {
+      return call.fail(
+          ipc::Error::make(ipc::ErrorReason::forbidden,
+                           "provider \"" + provider->value + "\" is not for uid " + std::to_string(client.uid)));
+    }
   }
   if (context_.dispatcher.served_count(client.id) >= agents_per_connection_max) {
     call.fail(ipc::Error::at_limit("agents_per_connection", "one connection may serve at most " +
@@ -70,6 +73,8 @@ void Methods::register_agent(const Client& client, ipc::Call call, ipc::AgentReg
   command.agent = params.agent.value;
   command.session = text_of(params.session);
   command.group = text_of(params.group);
+  command.provider = text_of(params.provider);
+  command.fallback = text_of(params.fallback);
   command.external_id = text_of(params.external_id);
   command.serves = params.serves;
   Dispatcher::Registration registration;

@@ -32,6 +32,8 @@ void add_sessions(OpenMetrics& page, const store::Counts& counts) {
   gauge("tidemark_sessions_in_flight", "Sessions with an attempt out.", counts.in_flight);
   gauge("tidemark_sessions_confirming", "Sessions of which a provider has accepted something and isn't done.",
         counts.confirming);
+  gauge("tidemark_sessions_stalled", "Sessions of which a provider has accepted something and doesn't get on with it.",
+        counts.stalled);
   gauge("tidemark_sessions_in_doubt", "Sessions with an attempt whose outcome isn't known.", counts.in_doubt);
   gauge("tidemark_sessions_orphaned", "Sessions with due turns of an owner that is lost.", counts.orphaned);
   gauge("tidemark_sessions_stuck", "Sessions that wait for an operator.", counts.stuck);
@@ -69,6 +71,22 @@ void Metrics::add_process(OpenMetrics& page) {
   page.sample(descriptors_);
 }
 
+// Names of providers are the configuration's, not a client's: few.
+void Metrics::add_providers(OpenMetrics& page) {
+  const auto gauge = [&](std::string_view name, std::string_view help, auto value) {
+    page.gauge(name, help);
+    for (const auto& [provider, line] : sources_.providers.all()) {
+      if (line.provider) page.sample(std::int64_t{value(line)}, "provider", provider);
+    }
+  };
+  gauge("tidemark_provider_paused", "1 if the provider is paused, 0 if not.",
+        [](const ProviderLine& line) { return line.queue.paused() ? 1 : 0; });
+  gauge("tidemark_provider_in_flight", "Attempts that take one of the provider's slots.",
+        [](const ProviderLine& line) { return line.queue.in_flight(); });
+  gauge("tidemark_provider_waiting", "Sessions whose next attempt waits for the provider.",
+        [](const ProviderLine& line) { return line.queue.waiting(); });
+}
+
 std::string Metrics::page_of(const store::Outcome<store::Counts>& counted) {
   const Counters& counters = sources_.counters;
   OpenMetrics page;
@@ -84,6 +102,7 @@ std::string Metrics::page_of(const store::Outcome<store::Counts>& counted) {
   page.counter("tidemark_subscriptions_dropped", "Subscriptions that ended as their reader didn't keep up.");
   page.sample(sources_.watchers.overflows());
 
+  add_providers(page);
   page.counter("tidemark_turns",
                "Calls of turn.complete: counted, repeated (their id was known), or not to be counted.");
   page.sample(counters.turns_completed, "result", "counted");
@@ -94,9 +113,10 @@ std::string Metrics::page_of(const store::Outcome<store::Counts>& counted) {
   page.counter("tidemark_attempts", "Attempts at committing that have ended, by how.");
   page.sample(counters.attempts_committed, "end", "committed");
   page.sample(counters.attempts_skipped, "end", "skipped");
+  page.sample(counters.attempts_accepted, "end", "accepted");
   page.sample(counters.attempts_failed, "end", "failed");
   page.sample(counters.attempts_in_doubt, "end", "in_doubt");
-  page.sample(counters.attempts_not_asked, "end", "not_asked");
+  page.sample(counters.attempts_withdrawn, "end", "withdrawn");
   page.histogram("tidemark_attempt_duration_seconds", "From asking for a commit to its end.",
                  counters.attempt_duration);
 

@@ -23,6 +23,7 @@ class Metrics {
   struct Sources {
     store::Ledger& ledger;
     const Dispatcher& dispatcher;
+    const ProviderLines& providers;
     const Watchers& watchers;
     const Counters& counters;
     lifecycle::Utc started_at;
@@ -39,6 +40,7 @@ class Metrics {
 
  private:
   std::string page_of(const store::Outcome<store::Counts>& counted);
+  void add_providers(OpenMetrics& page);
   void add_process(OpenMetrics& page);
 
   Sources sources_;

@@ -18,6 +18,7 @@
 namespace tidemark::daemon {
 
 struct Owner;
+struct ProviderLine;
 struct Wait;
 
 // A session that is due, has an attempt out, or is waited for.
@@ -35,6 +36,9 @@ struct SessionRecord {
   Phase phase = Phase::idle;
   bool skip_backoff = false;                 // somebody asked for it, or its owner has come back
   bool ready = false;                        // in its owner's `ready`
+  ProviderLine* line = nullptr;              // in whose queue it is; null = in none
+  std::int64_t turns_taken = 0;              // at providers; see ProviderQueue
+  bool probe = false;                        // its attempt is to show whether its provider's fault is over
   std::optional<lifecycle::Steady> backoff;  // its place in the dispatcher's queue of backoffs
   std::deque<std::shared_ptr<Wait>> waits;   // callers, in order; the first has its turn
 
@@ -75,7 +79,7 @@ struct Owner {
 
   bool online() const { return presence && !presence->silent; }
   bool has_slot() const { return online() && presence->in_flight < presence->max_in_flight; }
-  bool needed() const { return presence || grace || !records.empty(); }
+  bool needed() const { return presence || grace || losing || !records.empty(); }
 };
 
 // How a call that waits for a provider ended.

@@ -102,7 +102,8 @@ void Watchers::publish(const std::vector<store::Event>& events) {
   ++round_;
   for (const store::Event& event : events) {
     const ipc::EventType type = event_type_of(event.kind);
-    publish(type, event_of(event));
+    publish(type, event_of(event),
+            [&event](const store::Filter& filter) { return filter.wants(event.uid, event.session); });
   }
 }
 
@@ -113,7 +114,21 @@ void Watchers::publish(ipc::EventType type, uid_t uid, const std::string& agent)
   event.at = now().utc;
   event.uid = uid;
   event.agent = agent;
-  publish(type, std::move(event));
+  publish(type, std::move(event), [uid](const store::Filter& filter) { return filter.wants(uid, {}); });
+}
+
+void Watchers::publish_provider(ipc::EventType type, const std::string& provider, const std::set<uid_t>& users,
+                                const std::string& error) {
+  if (subscriptions_.empty()) return;
+  ++round_;
+  ipc::EventParams event;
+  event.at = now().utc;
+  event.uid = ::geteuid();
+  event.provider = provider;
+  if (!error.empty()) event.error = error;
+  publish(type, std::move(event), [&users](const store::Filter& filter) {
+    return std::any_of(users.begin(), users.end(), [&](uid_t user) { return filter.wants(user, {}); });
+  });
 }
 
 void Watchers::publish_draining() {
@@ -121,19 +136,16 @@ void Watchers::publish_draining() {
   event.at = now().utc;
   event.uid = ::geteuid();
   ++round_;
-  publish(ipc::EventType::daemon_draining, std::move(event));
+  publish(ipc::EventType::daemon_draining, std::move(event), [](const store::Filter&) { return true; });
 }
 
-void Watchers::publish(ipc::EventType type, ipc::EventParams event) {
+void Watchers::publish(ipc::EventType type, ipc::EventParams event, const Wants& wants) {
   std::shared_ptr<const ipc::EventParams> shared;
-  const std::string session = event.session.value_or("");
   // Whoever overflows is dropped under way.
   for (auto next = subscriptions_.begin(); next != subscriptions_.end();) {
     Subscription& subscription = next->second;
     ++next;
-    if (!subscription.active || !subscription.types.test(place(type))) continue;
-    // That the daemon stops is everybody's business.
-    if (type != ipc::EventType::daemon_draining && !subscription.filter->wants(event.uid, session)) continue;
+    if (!subscription.active || !subscription.types.test(place(type)) || !wants(*subscription.filter)) continue;
     if (!shared) {
       event.type = ipc::word_of(type);
       shared = std::make_shared<const ipc::EventParams>(event);

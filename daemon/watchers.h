@@ -7,8 +7,10 @@
 
 #include <bitset>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -42,6 +44,9 @@ class Watchers {
   void publish(const std::vector<store::Event>& events);
   // What is about an agent: agent_online or agent_offline.
   void publish(ipc::EventType type, uid_t uid, const std::string& agent);
+  // What is about a provider: to those of its users. `error` empty = none.
+  void publish_provider(ipc::EventType type, const std::string& provider, const std::set<uid_t>& users,
+                        const std::string& error);
   // The daemon stops: all subscribers are told.
   void publish_draining();
 
@@ -73,7 +78,8 @@ class Watchers {
     bool was_behind = false;  // by `watch_queue` events when that began
   };
 
-  void publish(ipc::EventType type, ipc::EventParams event);
+  using Wants = std::function<bool(const store::Filter&)>;
+  void publish(ipc::EventType type, ipc::EventParams event, const Wants& wants);
   void offer(Subscription& subscription, const std::shared_ptr<const ipc::EventParams>& event);
   void overflow(Subscription& subscription, const std::string& why);
   // Gives the client of what waits for it, as much as its connection should hold.

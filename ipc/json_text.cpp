@@ -30,6 +30,8 @@ constexpr bool stands_for_itself(unsigned char byte) {
   return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
 
+constexpr std::string_view replacement = "\xEF\xBF\xBD";  // U+FFFD
+
 template <class Number>
 void append_number(std::string& out, Number number) {
   std::array<char, 24> digits;
@@ -82,12 +84,23 @@ void append_string(std::string& out, std::string_view text) {
           out.append(text.data(), bytes);
           used = bytes;
         } else {
-          out += "\xEF\xBF\xBD";
+          out += replacement;
         }
     }
     text.remove_prefix(used);
   }
   out += '"';
+}
+
+std::string valid_utf8(std::string_view text) {
+  std::string valid;
+  valid.reserve(text.size());
+  while (!text.empty()) {
+    std::size_t const bytes = utf8_sequence_bytes(text);
+    valid += bytes > 0 ? text.substr(0, bytes) : replacement;
+    text.remove_prefix(bytes > 0 ? bytes : 1);
+  }
+  return valid;
 }
 
 }  // namespace tidemark::ipc

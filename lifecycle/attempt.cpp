@@ -6,6 +6,11 @@
 
 namespace tidemark::lifecycle {
 
+Attempt attempt_at(const Segment& segment) {
+  return {segment.commit, segment.key,         segment.start,  segment.end,      segment.attempts,
+          segment.owner,  segment.external_id, segment.sealed, segment.evidence, segment.last_turn_at};
+}
+
 Segment* Session::by_key(const Key& key) {
   const auto found = std::find_if(segments.begin(), segments.end(), [&](const Segment& s) { return s.key == key; });
   return key == no_key || found == segments.end() ? nullptr : &*found;
@@ -49,12 +54,12 @@ std::optional<Attempt> Session::begin_attempt(CommitId commit, const Key& new_ke
   segment->commit = commit;
   segment->changed = true;
   ++segment->attempts;
-  return Attempt{commit,         segment->key,         segment->start, segment->end, segment->attempts,
-                 segment->owner, segment->external_id, segment->sealed};
+  return attempt_at(*segment);
 }
 
 void Session::confirm(Segment& segment) {
   segment.phase = Phase::confirmed;
+  segment.stalled = false;
   segment.changed = true;
   accepted = std::max(accepted, segment.end);
   advance();
@@ -75,12 +80,22 @@ bool Session::succeed(const Key& key) {
   return true;
 }
 
-bool Session::accept(const Key& key, std::string_view evidence) {
+bool Session::note(CommitId commit, std::string_view evidence) {
+  Segment* segment = by_attempt(commit);
+  if (!segment) return false;
+  segment->evidence = evidence;
+  segment->changed = true;
+  return true;
+}
+
+bool Session::accept(const Key& key, std::string_view provider, std::string_view evidence) {
   Segment* segment = by_key(key);
   if (!segment || !segment->dirty() || segment->phase == Phase::confirming) return false;
   segment->phase = Phase::confirming;
   segment->sealed = segment->changed = true;
-  segment->evidence = evidence;
+  segment->provider = provider;
+  segment->stalled = false;
+  if (!evidence.empty()) segment->evidence = evidence;
   accepted = std::max(accepted, segment->end);
   return true;
 }
@@ -103,21 +118,40 @@ bool Session::fail(CommitId commit, std::string_view error, bool permanent, cons
                    const Now& now) {
   Segment* segment = by_attempt(commit);
   if (!segment) return false;
-  // Of a segment that isn't sealed no try can have landed: it may grow again, and then has a new key.
-  if (!segment->sealed) segment->key = no_key;
+  forget_try(*segment);
   back_off(*segment, error, retry, chance, now);
   if (permanent) segment->phase = Phase::stuck;
   return true;
 }
 
-bool Session::withdraw(CommitId commit) {
+bool Session::withdraw(CommitId commit, std::string_view error) {
   Segment* segment = by_attempt(commit);
   if (!segment) return false;
-  if (!segment->sealed) segment->key = no_key;
-  segment->phase = Phase::pending;
-  segment->changed = true;
-  --segment->attempts;
+  forget_try(*segment);
+  give_back(*segment, error);
   return true;
+}
+
+bool Session::withdraw_in_doubt(CommitId commit, std::string_view error) {
+  Segment* segment = by_attempt(commit);
+  if (!segment) return false;
+  segment->sealed = true;
+  give_back(*segment, error);
+  return true;
+}
+
+// Of a segment that isn't sealed no try can have landed: it may grow again, and then has a new key.
+void Session::forget_try(Segment& segment) {
+  if (segment.sealed) return;
+  segment.key = no_key;
+  segment.evidence.clear();
+}
+
+void Session::give_back(Segment& segment, std::string_view error) {
+  segment.phase = Phase::pending;
+  segment.changed = true;
+  if (!error.empty()) segment.last_error = error;
+  --segment.attempts;
 }
 
 bool Session::doubt(CommitId commit, std::string_view error, const RetryPolicy& retry, double chance, const Now& now) {
@@ -128,11 +162,21 @@ bool Session::doubt(CommitId commit, std::string_view error, const RetryPolicy& 
   return true;
 }
 
-bool Session::fail_confirmation(const Key& key, std::string_view error) {
+bool Session::fail_confirmation(const Key& key, std::string_view error, std::string_view evidence) {
   Segment* segment = by_key(key);
   if (!segment || segment->phase != Phase::confirming) return false;
   segment->phase = Phase::stuck;
+  segment->stalled = false;
   segment->last_error = error;
+  if (!evidence.empty()) segment->evidence = evidence;
+  segment->changed = true;
+  return true;
+}
+
+bool Session::set_stalled(const Key& key, bool stalled) {
+  Segment* segment = by_key(key);
+  if (!segment || segment->phase != Phase::confirming || segment->stalled == stalled) return false;
+  segment->stalled = stalled;
   segment->changed = true;
   return true;
 }

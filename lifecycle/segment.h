@@ -45,8 +45,11 @@ struct Segment {
   Steady began{};         // the same on the steady clock
   Utc next_attempt_at{};  // backoff; the epoch = at once
   Steady next_attempt{};  // the same on the steady clock
+  Utc last_turn_at{};     // when its last turn completed
   std::string last_error;
-  std::string evidence;  // JSON text; what the provider said of the accepted commit
+  std::string evidence;  // JSON text; what its provider has left of this try, and of earlier ones that may have landed
+  std::string provider;  // the one that has accepted it; empty = none has
+  bool stalled = false;  // confirming, and its provider hasn't got on with it for very long
 
   Generation turns() const { return end - start + 1; }
   bool dirty() const { return phase != Phase::confirmed; }

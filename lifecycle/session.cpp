@@ -27,6 +27,7 @@ Facts Session::facts() const {
     facts.due |= segment.due && segment.dirty();
     facts.in_flight |= segment.phase == Phase::in_flight;
     facts.confirming |= segment.phase == Phase::confirming;
+    facts.stalled |= segment.phase == Phase::confirming && segment.stalled;
     facts.in_doubt |= segment.in_doubt();
     facts.orphaned |= segment.orphaned() && segment.dirty();
     facts.stuck |= segment.phase == Phase::stuck;
@@ -57,13 +58,14 @@ Completed Session::complete(const AgentPointer& named, const KnownTurn* known, c
   // A session whose provider-side name changed goes on under the new one: its turns are not in the old place.
   if (last && last->owner == agent && last->may_grow() && last->external_id == external_id) {
     last->end = generation;
+    last->last_turn_at = now.utc;
     last->changed = true;
   } else {
     Segment segment;
     segment.start = segment.end = generation;
     segment.owner = agent;
     segment.external_id = external_id;
-    segment.began_at = now.utc;
+    segment.began_at = segment.last_turn_at = now.utc;
     segment.began = now.steady;
     segments.push_back(std::move(segment));
     // No boundary is to be expected of an owner that is gone for good.
@@ -176,8 +178,8 @@ Dropped Session::drop_through(Generation through) {
     Segment& front = segments.front();
     const Generation end = std::min(front.end, through);
     if (front.dirty()) {
-      dropped.segments.push_back(
-          {front.commit, front.key, front.start, end, front.attempts, front.owner, front.external_id, front.sealed});
+      dropped.segments.push_back(attempt_at(front));
+      dropped.segments.back().end = end;
     }
     if (end < front.end) {
       front.start = end + 1;

@@ -68,13 +68,18 @@ struct Attempt {
   std::int64_t attempt = 0;  // the how-manieth, from 1
   AgentPointer owner;
   std::string external_id;
-  bool sealed = false;  // an earlier try may have landed
+  bool sealed = false;   // an earlier try may have landed
+  std::string evidence;  // what its provider has left of those
+  Utc last_turn_at{};    // when its last turn completed
 };
+
+// The latest attempt at the segment.
+Attempt attempt_at(const Segment& segment);
 
 // The facts that lists filter by and status counts, each true if any segment has it.
 struct Facts {
-  bool dirty = false, due = false, in_flight = false, confirming = false, in_doubt = false, orphaned = false,
-       stuck = false;
+  bool dirty = false, due = false, in_flight = false, confirming = false, stalled = false, in_doubt = false,
+       orphaned = false, stuck = false;
   bool operator==(const Facts&) const = default;
 };
 
@@ -92,9 +97,10 @@ class Session {
   Generation generation = 0;
   Generation watermark = 0;
   Generation accepted = 0;
-  AgentPointer agent;       // the current agent: who owns the next turn that names nobody
-  std::string external_id;  // in force for the next segment; empty = none
-  Utc last_turn_at{};       // the epoch = never
+  AgentPointer agent;          // the current agent: who owns the next turn that names nobody
+  std::string external_id;     // in force for the next segment; empty = none
+  std::string provider_state;  // JSON text; what a provider has left with the last commit that it accepted
+  Utc last_turn_at{};          // the epoch = never
   Steady last_turn{};
   std::list<Segment> segments;
   std::vector<OpenTurn> open_turns;
@@ -140,16 +146,23 @@ class Session {
   // The first success reported for a key, early or late; false if the key means nothing (any more).
   bool succeed(const Key& key);
   // The provider has taken the segment and isn't done. False as above.
-  bool accept(const Key& key, std::string_view evidence);
+  bool accept(const Key& key, std::string_view provider, std::string_view evidence);
+  // What has to be known of the attempt that is out, should it never be heard of again. False if it isn't the one.
+  bool note(CommitId commit, std::string_view evidence);
   // An attempt failed for a known reason. False if it isn't the attempt that is out.
   bool fail(CommitId commit, std::string_view error, bool permanent, const RetryPolicy& retry, double chance,
             const Now& now);
-  // An attempt never left: nobody was asked, so it doesn't count. False if it isn't the attempt that is out.
-  bool withdraw(CommitId commit);
+  // An attempt that doesn't count and hasn't landed: nobody was asked, or the provider as a whole is at fault. False if
+  // it isn't the attempt that is out.
+  bool withdraw(CommitId commit, std::string_view error);
   // An attempt's outcome can't be known: the segment is sealed. False if it isn't the attempt that is out.
   bool doubt(CommitId commit, std::string_view error, const RetryPolicy& retry, double chance, const Now& now);
+  // The same where the provider as a whole is at fault: the attempt doesn't count.
+  bool withdraw_in_doubt(CommitId commit, std::string_view error);
   // The provider accepted the segment and failed to extract it. False if it isn't confirming under that key.
-  bool fail_confirmation(const Key& key, std::string_view error);
+  bool fail_confirmation(const Key& key, std::string_view error, std::string_view evidence);
+  // The provider does (not) get on with a segment that it has accepted. False if that is known already, or as above.
+  bool set_stalled(const Key& key, bool stalled);
   // After a start of the daemon: an attempt that was out is in doubt (its commit is returned; 0 = none was), and what
   // is sealed doesn't wait for its backoff.
   CommitId recover(const Now& now);
@@ -172,6 +185,8 @@ class Session {
   Segment* by_key(const Key& key);
   Segment* by_attempt(CommitId commit);
   void back_off(Segment& segment, std::string_view error, const RetryPolicy& retry, double chance, const Now& now);
+  static void forget_try(Segment& segment);
+  static void give_back(Segment& segment, std::string_view error);
   void confirm(Segment& segment);
   void advance();
 };

@@ -170,22 +170,37 @@ struct BeginAttempt : Write {
   struct Result {
     std::optional<lifecycle::Attempt> attempt;  // none: nothing (more) to attempt there
     std::string owner, reason;
+    std::string provider_state;  // of the session
     Marks marks;
   };
   uid_t uid = 0;
   std::string session;
   lifecycle::AgentId owner = 0;  // whom the dispatcher took for the owner; begins nothing if it is another by now
-  std::string asked;             // who is asked: the owner, or who stands in for a lost one
+  std::string asked;             // who is asked: the owner, who stands in for a lost one, or a provider
   lifecycle::Key new_key{};
   std::string reason;  // of an explicit commit; empty = why the segment fell due
+};
+// The attempt that is out goes on: journaled before its provider does what may land.
+struct NoteAttempt : Write {
+  struct Result {
+    bool noted = false;  // false: it isn't out any more
+  };
+  uid_t uid = 0;
+  std::string session;
+  lifecycle::CommitId commit = 0;
+  std::string asked;     // who has it now; empty = as before
+  std::string evidence;  // JSON text; empty = as before
 };
 enum class AttemptEnd {
   committed,
   skipped,
+  accepted,  // by a provider that isn't done
   failed,
   failed_for_good,
   in_doubt,
-  not_asked,  // it never left: it doesn't count
+  // Nobody was asked, or the provider as a whole is at fault: it doesn't count.
+  withdrawn,
+  withdrawn_in_doubt,  // and yet it may have landed
 };
 struct EndAttempt : Fact {
   struct Result {
@@ -199,7 +214,41 @@ struct EndAttempt : Fact {
   lifecycle::Key key{};
   AttemptEnd end = AttemptEnd::failed;
   std::string error, evidence;
-  double chance = 0.5;  // 0 <= chance < 1, for the jitter
+  std::string provider;        // with `accepted`: whose it is now
+  std::string provider_state;  // with a success and `accepted`: what it leaves with the session; empty = as before
+  double chance = 0.5;         // 0 <= chance < 1, for the jitter
+};
+
+// ---- providers
+
+// By hand, and so until they are resumed by hand.
+struct PauseProvider : Write {
+  using Result = PausedProvider;
+  std::string provider, reason;
+};
+struct ResumeProvider : Write {
+  using Result = Nothing;
+  std::string provider;
+};
+
+// ---- what a provider has accepted
+
+struct EndConfirmation : Fact {
+  struct Result {
+    bool applied = false;  // false: it meant nothing any more
+  };
+  uid_t uid = 0;
+  std::string session;
+  lifecycle::Key key{};
+  bool confirmed = false;  // false: it will never be done
+  std::string error, evidence;
+};
+struct SetStalled : Fact {
+  using Result = Nothing;
+  uid_t uid = 0;
+  std::string session;
+  lifecycle::Key key{};
+  bool stalled = false;
 };
 
 // ---- by hand
@@ -228,6 +277,16 @@ struct GetSession : Read {
   using Result = SessionView;
   uid_t uid = 0;
   std::string session;
+};
+// What there is to know of a segment that is being confirmed; none if it isn't (any more).
+struct GetConfirming : Read {
+  struct Result {
+    bool confirming = false, stalled = false;
+    std::string external_id, evidence;
+  };
+  uid_t uid = 0;
+  std::string session;
+  lifecycle::Key key{};
 };
 // One page of the sessions that a drain is about: dirty, with turns that no provider has taken.
 struct DrainPage : Read {

@@ -27,13 +27,33 @@ struct Head {
   lifecycle::Steady next_attempt{};
 };
 
+// A segment that a provider has accepted: somebody has to look when it is done.
+struct Accepted {
+  uid_t uid = 0;
+  std::string session;
+  lifecycle::Key key{};
+  lifecycle::CommitId commit = 0;
+  lifecycle::Generation start = 0, end = 0;
+  std::string provider;
+};
+
+// Paused by hand.
+struct PausedProvider {
+  std::string provider, reason;
+  lifecycle::Utc at{};
+};
+
 struct Effects {
-  std::vector<Head> heads;               // each session at most once, as it stands after the batch
-  std::vector<lifecycle::Agent> agents;  // whose registration or loss changed, and the owners of `heads`
+  std::vector<PausedProvider> paused_providers;  // after a start: all that are
+  std::vector<Accepted> accepted;                // since the batch before; after a start, all that were
+  std::vector<Head> heads;                       // each session at most once, as it stands after the batch
+  std::vector<lifecycle::Agent> agents;          // whose registration or loss changed, and the owners of `heads`
 
   std::vector<Event> events;  // in the order in which they came true
 
-  bool empty() const { return heads.empty() && agents.empty() && events.empty(); }
+  bool empty() const {
+    return heads.empty() && agents.empty() && events.empty() && accepted.empty() && paused_providers.empty();
+  }
 };
 
 }  // namespace tidemark::store

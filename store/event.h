@@ -12,9 +12,11 @@ enum class EventKind {
   turn_completed,
   session_due,  // something of it is due, and nothing was before
   commit_started,
+  commit_accepted,
   commit_succeeded,
   commit_failed,
   commit_in_doubt,
+  commit_stalled,
   commit_stuck,
   session_clean,
   session_discarded,  // it is unknown from now on: discarded, forgotten, or past its retention

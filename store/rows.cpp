@@ -53,15 +53,16 @@ Agent read_agent(const Bound& row) {
 // as long as its turns refer to it.
 #define DELETING_UID "4294967295"
 
-#define SESSION_COLUMNS \
-  "session_id, uid, name, generation, watermark, accepted, agent_id, external_id, last_turn_at FROM sessions "
+#define SESSION_COLUMNS                                                                           \
+  "session_id, uid, name, generation, watermark, accepted, agent_id, external_id, last_turn_at, " \
+  "provider_state FROM sessions "
 
 SessionRow read_session(const Bound& row) {
   return {row.integer_at(0), static_cast<uid_t>(row.integer_at(1)),
           row.text_at(2),    row.integer_at(3),
           row.integer_at(4), row.integer_at(5),
           row.integer_at(6), row.text_at(7),
-          row.time_at(8)};
+          row.time_at(8),    row.text_at(9)};
 }
 
 }  // namespace
@@ -183,13 +184,14 @@ void Rows::insert_session(const Session& session) {
 
 void Rows::write_session(Session& session) {
   Bound(statement("UPDATE sessions SET generation = ?, watermark = ?, accepted = ?, agent_id = ?, external_id = ?,"
-                  " last_turn_at = ? WHERE session_id = ?"))
+                  " last_turn_at = ?, provider_state = ? WHERE session_id = ?"))
       .integer(session.generation)
       .integer(session.watermark)
       .integer(session.accepted)
       .integer_or_null(session.agent ? session.agent->id : 0)
       .text_or_null(session.external_id)
       .time(session.last_turn_at)
+      .text_or_null(session.provider_state)
       .integer(session.id)
       .run();
   Bound(statement("DELETE FROM segments WHERE session_id = ? AND start_generation <= ?"))
@@ -200,7 +202,8 @@ void Rows::write_session(Session& session) {
     if (!segment.changed) continue;
     Bound(statement("INSERT OR REPLACE INTO segments (session_id, start_generation, end_generation, owner_id,"
                     " external_id, phase, due, reason, sealed, key, commit_id, attempts, began_at, next_attempt_at,"
-                    " last_error, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))
+                    " last_turn_at, last_error, evidence, provider, stalled)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))
         .integer(session.id)
         .integer(segment.start)
         .integer(segment.end)
@@ -215,8 +218,11 @@ void Rows::write_session(Session& session) {
         .integer(segment.attempts)
         .time(segment.began_at)
         .time(segment.next_attempt_at)
+        .time(segment.last_turn_at)
         .text_or_null(segment.last_error)
         .text_or_null(segment.evidence)
+        .text_or_null(segment.provider)
+        .integer(segment.stalled)
         .run();
     segment.changed = false;
   }
@@ -256,7 +262,8 @@ std::list<Segment> Rows::segments(SessionId id, const AgentById& agent_by_id, co
   std::list<Segment> segments;
   Bound select(
       statement("SELECT start_generation, end_generation, owner_id, external_id, phase, due, reason, sealed,"
-                " key, commit_id, attempts, began_at, next_attempt_at, last_error, evidence FROM segments"
+                " key, commit_id, attempts, began_at, next_attempt_at, last_turn_at, last_error, evidence,"
+                " provider, stalled FROM segments"
                 " WHERE session_id = ? ORDER BY start_generation"));
   select.integer(id);
   while (select.step()) {
@@ -275,8 +282,11 @@ std::list<Segment> Rows::segments(SessionId id, const AgentById& agent_by_id, co
     segment.began_at = select.time_at(11);
     segment.began = now.steady_at(segment.began_at);
     segment.next_attempt_at = select.time_at(12);
-    segment.last_error = select.text_at(13);
-    segment.evidence = select.text_at(14);
+    segment.last_turn_at = select.time_at(13);
+    segment.last_error = select.text_at(14);
+    segment.evidence = select.text_at(15);
+    segment.provider = select.text_at(16);
+    segment.stalled = select.flag_at(17);
     segment.changed = false;
     segments.push_back(std::move(segment));
   }
@@ -317,6 +327,25 @@ std::vector<SessionRow> Rows::sessions_after(std::optional<uid_t> uid, uid_t aft
     read(select.integer(after_uid).text(after_name).integer(limit));
   }
   return found;
+}
+
+void Rows::write_paused_provider(const PausedProvider& paused) {
+  Bound(statement("INSERT OR REPLACE INTO paused_providers (provider, reason, paused_at) VALUES (?, ?, ?)"))
+      .text(paused.provider)
+      .text(paused.reason)
+      .time(paused.at)
+      .run();
+}
+
+void Rows::delete_paused_provider(std::string_view provider) {
+  Bound(statement("DELETE FROM paused_providers WHERE provider = ?")).text(provider).run();
+}
+
+std::vector<PausedProvider> Rows::paused_providers() {
+  std::vector<PausedProvider> paused;
+  Bound select(statement("SELECT provider, reason, paused_at FROM paused_providers"));
+  while (select.step()) paused.push_back({select.text_at(0), select.text_at(1), select.time_at(2)});
+  return paused;
 }
 
 Rows::Page<SessionId> Rows::sessions_idle_since(Utc before, SessionId after, int limit) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "lifecycle/session.h"
+#include "store/effects.h"
 
 namespace tidemark::store {
 
@@ -62,6 +63,7 @@ struct SessionRow {
   lifecycle::AgentId agent_id = 0;
   std::string external_id;
   lifecycle::Utc last_turn_at{};
+  std::string provider_state;
 };
 
 class Rows {
@@ -131,10 +133,19 @@ class Rows {
   void insert_open_turn(lifecycle::SessionId id, const lifecycle::OpenTurn& open);
   void delete_open_turn(lifecycle::SessionId id, std::string_view turn);
 
+  // ---- providers that are paused by hand
+  void write_paused_provider(const PausedProvider& paused);
+  void delete_paused_provider(std::string_view provider);
+  std::vector<PausedProvider> paused_providers();
+
   // ---- history
   void insert_attempt(const AttemptRow& attempt);
   void finish_attempt(lifecycle::CommitId commit, std::string_view state, lifecycle::Utc at, std::string_view error,
                       std::string_view evidence);
+  // The attempt that is out: what is known of it so far, and who has it now (empty = as before).
+  void note_attempt(lifecycle::CommitId commit, std::string_view asked, std::string_view evidence);
+  // Its provider has accepted it.
+  void accept_attempt(lifecycle::CommitId commit, std::string_view evidence);
   std::string attempt_state(lifecycle::CommitId commit);  // empty = not (or no longer) in the history
   // Whether some attempt under that key succeeded, or was settled by hand; among the session's latest 2,048.
   bool key_settled(uid_t uid, std::string_view session, const lifecycle::Key& key);

@@ -44,6 +44,22 @@ void Rows::finish_attempt(CommitId commit, std::string_view state, Utc at, std::
       .run();
 }
 
+void Rows::note_attempt(CommitId commit, std::string_view asked, std::string_view evidence) {
+  Bound(statement("UPDATE attempts SET asked = coalesce(?, asked), evidence = coalesce(?, evidence)"
+                  " WHERE commit_id = ? AND finished_at IS NULL"))
+      .text_or_null(asked)
+      .text_or_null(evidence)
+      .integer(commit)
+      .run();
+}
+
+void Rows::accept_attempt(CommitId commit, std::string_view evidence) {
+  Bound(statement("UPDATE attempts SET state = 'confirming', evidence = coalesce(?, evidence) WHERE commit_id = ?"))
+      .text_or_null(evidence)
+      .integer(commit)
+      .run();
+}
+
 std::string Rows::attempt_state(CommitId commit) {
   Bound select(statement("SELECT state FROM attempts WHERE commit_id = ?"));
   return select.integer(commit).step() ? select.text_at(0) : std::string();

@@ -68,6 +68,10 @@ Effects State::end_batch() {
   changed_heads_.clear();
   for (const auto& [id, agent] : changed_agents_) effects.agents.push_back(*agent);
   changed_agents_.clear();
+  effects.accepted = std::move(accepted_);
+  accepted_.clear();
+  effects.paused_providers = std::move(paused_providers_);
+  paused_providers_.clear();
   effects.events = std::move(events_);
   events_.clear();
   for (const auto& [resident, from] : turns_to_forget_) resident->turns.forget_before(from);
@@ -124,6 +128,7 @@ void State::roll_back() {
   changed_heads_.clear();
   gone_heads_.clear();
   changed_agents_.clear();
+  accepted_.clear();
   events_.clear();
   // The loss or return of an owner is counted at sessions that the batch hasn't touched.
   for (const lifecycle::AgentId agent : restored_agents) {
@@ -195,6 +200,7 @@ State::Resident& State::load(const SessionRow& row) {
   session.accepted = row.accepted;
   if (row.agent_id != 0) session.agent = agents_.by_id(row.agent_id);
   session.external_id = row.external_id;
+  session.provider_state = row.provider_state;
   session.last_turn_at = row.last_turn_at;
   session.last_turn = now_.steady_at(row.last_turn_at);
   if (session.dirty()) session.segments = rows_.segments(row.id, agent_by_id, now_);
@@ -259,6 +265,7 @@ void State::count(Resident& resident, const Facts& facts) {
   move(counts.due, resident.counted.due, facts.due);
   move(counts.in_flight, resident.counted.in_flight, facts.in_flight);
   move(counts.confirming, resident.counted.confirming, facts.confirming);
+  move(counts.stalled, resident.counted.stalled, facts.stalled);
   move(counts.in_doubt, resident.counted.in_doubt, facts.in_doubt);
   move(counts.orphaned, resident.counted.orphaned, facts.orphaned);
   move(counts.stuck, resident.counted.stuck, facts.stuck);

@@ -77,7 +77,13 @@ class State {
   Outcome<Forget::Result> apply(const Forget& command);
   Outcome<DrainPage::Result> apply(const DrainPage& command);
   Outcome<BeginAttempt::Result> apply(const BeginAttempt& command);
+  Outcome<NoteAttempt::Result> apply(const NoteAttempt& command);
   Outcome<EndAttempt::Result> apply(const EndAttempt& command);
+  Outcome<PausedProvider> apply(const PauseProvider& command);
+  Outcome<Nothing> apply(const ResumeProvider& command);
+  Outcome<EndConfirmation::Result> apply(const EndConfirmation& command);
+  Outcome<Nothing> apply(const SetStalled& command);
+  Outcome<GetConfirming::Result> apply(const GetConfirming& command);
   Outcome<Retry::Result> apply(const Retry& command);
   Outcome<DropThrough::Result> apply(const DropThrough& command);
   Outcome<SessionView> apply(const GetSession& command);
@@ -190,6 +196,7 @@ class State {
   Head head_of(lifecycle::Session& session) const;
   SessionView view_of(const lifecycle::Session& session, bool with_segments) const;
   Marks marks_of(const lifecycle::Session& session) const;
+  Accepted accepted_of(const lifecycle::Session& session, const lifecycle::Segment& segment) const;
   bool go_on_losing(Resident& resident);
   bool lose_page(const lifecycle::AgentPointer& agent, lifecycle::SessionId& after);
   void set_lost(const lifecycle::AgentPointer& agent);
@@ -253,6 +260,8 @@ class State {
   std::set<lifecycle::SessionId> changed_heads_;
   std::vector<Head> gone_heads_;
   std::map<lifecycle::AgentId, lifecycle::AgentPointer> changed_agents_;
+  std::vector<Accepted> accepted_;
+  std::vector<PausedProvider> paused_providers_;
   std::vector<Event> events_;
   std::int64_t last_mark_before_ = 0;
   std::int64_t folded_before_ = 0;

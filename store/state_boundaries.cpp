@@ -96,10 +96,7 @@ Outcome<Forget::Result> State::apply(const Forget& command) {
   const Session& session = resident->session;
   const lifecycle::Generation pending = session.generation - session.watermark;
   for (const Segment& segment : session.segments) {
-    record_dropped(session,
-                   {segment.commit, segment.key, segment.start, segment.end, segment.attempts, segment.owner,
-                    segment.external_id, segment.sealed},
-                   "void", command.reason, "forgotten");
+    record_dropped(session, lifecycle::attempt_at(segment), "void", command.reason, "forgotten");
   }
   drop(*resident);
   return Forget::Result{true, pending};

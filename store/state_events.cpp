@@ -57,14 +57,18 @@ void State::tell_end(const Session& session, const EndAttempt& command, const li
     case AttemptEnd::skipped:
       tell(EventKind::commit_succeeded, session, owner.get(), command.commit);
       return;
+    case AttemptEnd::accepted:
+      tell(EventKind::commit_accepted, session, owner.get(), command.commit);
+      return;
     case AttemptEnd::failed:
     case AttemptEnd::failed_for_good:
       tell(EventKind::commit_failed, session, owner.get(), command.commit, command.error);
       break;
     case AttemptEnd::in_doubt:
+    case AttemptEnd::withdrawn_in_doubt:
       tell(EventKind::commit_in_doubt, session, owner.get(), command.commit, command.error);
       break;
-    case AttemptEnd::not_asked:
+    case AttemptEnd::withdrawn:
       return;
   }
   const Segment* tried = session.next();

@@ -27,7 +27,7 @@ bool has(const lifecycle::Facts& facts, ListFilter filter) {
     case ListFilter::confirming:
       return facts.confirming;
     case ListFilter::stalled:
-      return false;  // no provider confirms anything later yet
+      return facts.stalled;
     case ListFilter::in_doubt:
       return facts.in_doubt;
     case ListFilter::orphaned:
@@ -61,10 +61,12 @@ SessionView State::view_of(const Session& session, bool with_segments) const {
       shown.owner = segment.owner->name;
       shown.provider = segment.owner->provider;
     }
+    if (!segment.provider.empty()) shown.provider = segment.provider;
     shown.state = segment.state();
     shown.due = segment.due;
     shown.sealed = segment.sealed;
     shown.orphaned = segment.orphaned();
+    shown.stalled = segment.stalled && segment.phase == lifecycle::Phase::confirming;
     shown.attempts = segment.attempts;
     if (segment.phase == lifecycle::Phase::pending && segment.next_attempt > now_.steady) {
       shown.next_attempt_at = segment.next_attempt_at;
@@ -166,6 +168,7 @@ Outcome<Counts> State::apply(const Count& command) {
     all.due += counts.due;
     all.in_flight += counts.in_flight;
     all.confirming += counts.confirming;
+    all.stalled += counts.stalled;
     all.in_doubt += counts.in_doubt;
     all.orphaned += counts.orphaned;
     all.stuck += counts.stuck;

@@ -52,6 +52,7 @@ std::map<uid_t, Recovered> State::recover() {
     Recovered& found = recovered[session.uid];
     for (const lifecycle::Segment& segment : session.segments) {
       found.in_doubt += segment.in_doubt();
+      if (segment.phase == lifecycle::Phase::confirming) accepted_.push_back(accepted_of(session, segment));
       if (segment.owner) changed_agents_.try_emplace(segment.owner->id, segment.owner);
     }
     for (const lifecycle::OpenTurn& open : session.open_turns) {
@@ -62,6 +63,7 @@ std::map<uid_t, Recovered> State::recover() {
       found.generations += session.generation - session.watermark;
     }
   }
+  paused_providers_ = rows_.paused_providers();
   for (const SessionId id : rows_.deleting_sessions()) later_.emplace_back(DeleteSession{id});
   return recovered;
 }

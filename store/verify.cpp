@@ -149,8 +149,9 @@ class Verification {
   void check_sessions() {
     Cursor segments(
         database_,
-        "SELECT g.session_id, start_generation, end_generation, phase, sealed, key, commit_id, a.uid, owner_id"
-        " FROM segments g LEFT JOIN agents a ON a.agent_id = owner_id ORDER BY session_id, start_generation");
+        "SELECT g.session_id, start_generation, end_generation, phase, sealed, key, commit_id, a.uid, owner_id,"
+        " g.provider, stalled FROM segments g LEFT JOIN agents a ON a.agent_id = owner_id ORDER BY session_id, "
+        "start_generation");
     Cursor marks(database_, "SELECT session_id, mark_id FROM marks ORDER BY session_id, mark_id");
     Cursor turns(database_,
                  "SELECT session_id, generation, turn, cancelled FROM turns ORDER BY session_id, generation");
@@ -228,6 +229,10 @@ class Verification {
       if (!segments.null(7) && segments.integer(7) != session.uid) {
         problem(session, which + " is owned by an agent of uid " + segments.text(7));
       }
+      if (phase == "confirming" && segments.null(9)) problem(session, which + " is confirming, but no provider has it");
+      if (phase != "confirming" && segments.integer(10) != 0) {
+        problem(session, which + " is stalled, but not confirming");
+      }
       if (phase == "in_flight" || (sealed && !segments.null(6))) check_attempt_of(session, segments, which);
     }
     if (expected != session.generation + 1) {
@@ -239,7 +244,8 @@ class Verification {
 
   // The latest attempt of a segment that is out or sealed. A finished one may have been forgotten.
   void check_attempt_of(const Session& session, const Cursor& segment, const std::string& which) {
-    const bool in_flight = segment.text(3) == "in_flight";
+    const std::string phase = segment.text(3);
+    const bool unfinished = phase == "in_flight" || phase == "confirming";
     if (!attempt_of_) {
       attempt_of_.emplace(database_,
                           "SELECT t.state, t.uid = ?1 AND t.session = ?2 AND t.key = g.key"
@@ -250,8 +256,8 @@ class Verification {
     Bound row(*attempt_of_);
     row.integer(session.uid).text(session.name).integer(session.id).integer(segment.integer(1));
     const bool found = row.step();
-    if (in_flight && (!found || row.text_at(0) != "in_flight")) {
-      problem(session, which + " is in flight, but attempt " + segment.text(6) + " of the history is " +
+    if (unfinished && (!found || row.text_at(0) != phase)) {
+      problem(session, which + " is " + phase + ", but attempt " + segment.text(6) + " of the history is " +
                            (found ? row.text_at(0) : "not there"));
     } else if (found && !row.flag_at(1)) {
       problem(session,

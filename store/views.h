@@ -17,7 +17,7 @@ struct SegmentView {
   lifecycle::Generation start = 0, end = 0;
   std::string owner;  // empty = ownerless
   lifecycle::SegmentState state = lifecycle::SegmentState::open;
-  bool due = false, sealed = false, orphaned = false;
+  bool due = false, sealed = false, orphaned = false, stalled = false;
   std::int64_t attempts = 0;
   lifecycle::Utc next_attempt_at{};  // the epoch = nothing to wait for
   std::string reason, last_error, evidence, provider;
@@ -38,7 +38,8 @@ struct SessionView {
 
 // How many sessions have the fact; generations count completed turns that aren't settled.
 struct Counts {
-  std::int64_t sessions = 0, dirty = 0, due = 0, in_flight = 0, confirming = 0, in_doubt = 0, orphaned = 0, stuck = 0;
+  std::int64_t sessions = 0, dirty = 0, due = 0, in_flight = 0, confirming = 0, stalled = 0, in_doubt = 0, orphaned = 0,
+               stuck = 0;
 };
 
 // What was found at the start.

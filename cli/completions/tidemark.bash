@@ -1,15 +1,21 @@
-# Completion of tidemark(1) in bash. Session names come from the daemon, within a second or not at all; they are
-# compared and quoted here and never expanded, as anybody may have chosen them.
+# Completion of tidemark(1) in bash. Names of sessions and providers come from the daemon, within a second or not at
+# all; they are compared and quoted here and never expanded, as anybody may have chosen them.
 
-# Names of sessions that begin with $1; what follows goes to `tidemark ls`. Reads `where` of its caller.
-_tidemark_sessions() {
-  local begin=${1#[\"\']} name
+# Names that begin with $1, under the member $2 of what `tidemark` with the arguments behind it answers. Reads `where` of
+# its callers.
+_tidemark_names() {
+  local begin=${1#[\"\']} member=$2 name
   begin=${begin//\\/}
-  shift
+  shift 2
   while IFS= read -r name; do
     [[ $name == "$begin"* ]] && COMPREPLY+=("$(printf '%q' "$name")")
-  done < <(timeout 1 tidemark "${where[@]}" ls --json --limit 1000 "$@" 2>/dev/null </dev/null |
-    grep -o '"session":"[^"\\]*"' | cut -d '"' -f 4)
+  done < <(timeout 1 tidemark "${where[@]}" --json "$@" 2>/dev/null </dev/null |
+    grep -o "\"$member\":\"[^\"\\\\]*\"" | cut -d '"' -f 4)
+}
+
+# What follows goes to `tidemark ls`.
+_tidemark_sessions() {
+  _tidemark_names "$1" session ls --limit 1000 "${@:2}"
 }
 
 _tidemark_words() {
@@ -95,7 +101,7 @@ _tidemark() {
           status) options+=' --check' ;;
           ls) options+=' --limit --dirty --due --in-flight --confirming --stalled --in-doubt --orphaned --stuck' ;;
           show) ;;
-          history) options+=' --limit' ;;
+          history) options+=' --limit --evidence' ;;
           watch) options+=' --type' ;;
           complete) options+=' --agent --turn' ;;
           commit) options+=' --agent --wait --timeout' ;;
@@ -108,6 +114,8 @@ _tidemark() {
           retry) ;;
           settle) options+=' --through --reason' ;;
           abandon) options+=' --through --reason' ;;
+          pause) options+=' --reason' ;;
+          resume) options+=' --reason' ;;
           metrics) ;;
           backup) options+=' --force' ;;
           verify) ;;
@@ -119,13 +127,14 @@ _tidemark() {
       case $command:$names in
         :*)
           _tidemark_words "$cur" 'status ls show history watch complete commit flush rotate evict discard forget
-            drain retry settle abandon metrics backup verify agent'
+            drain retry settle abandon pause resume metrics backup verify agent'
           ;;
         commit:0 | flush:0 | settle:0 | abandon:0) _tidemark_sessions "$cur" --dirty ;;
         retry:0) _tidemark_sessions "$cur" --stuck ;;
         show:0 | history:0 | complete:0 | rotate:[01] | evict:0 | discard:0 | forget:0 | watch:*)
           _tidemark_sessions "$cur"
           ;;
+        pause:0 | resume:0) _tidemark_names "$cur" name status ;;
         backup:0) _tidemark_files "$cur" ;;
       esac
       ;;

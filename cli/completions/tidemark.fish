@@ -1,4 +1,4 @@
-# Completion of tidemark(1) in fish. Session names come from the daemon, within a second or not at all.
+# Completion of tidemark(1) in fish. Names of sessions and providers come from the daemon, within a second or not at all.
 
 # The command on the line so far; nothing if there is none yet.
 function __tidemark_command
@@ -28,15 +28,20 @@ function __tidemark_at
     test "$(__tidemark_command)" = $argv[1]
 end
 
-# What follows goes to `tidemark ls`.
-function __tidemark_sessions
+# Names under the member $argv[1] of what `tidemark` with the arguments behind it answers.
+function __tidemark_names
     set -l words (commandline -opc)
     set -l where
     if set -l at (contains -i -- --socket $words)
         set where --socket $words[(math $at + 1)]
     end
-    timeout 1 tidemark $where ls --json --limit 1000 $argv 2>/dev/null </dev/null |
-        string match -rga '"session":"([^"\\\\]*)"'
+    timeout 1 tidemark $where --json $argv[2..] 2>/dev/null </dev/null |
+        string match -rga "\"$argv[1]\":\"([^\"\\\\]*)\""
+end
+
+# What follows goes to `tidemark ls`.
+function __tidemark_sessions
+    __tidemark_names session ls --limit 1000 $argv
 end
 
 complete -c tidemark -f
@@ -66,6 +71,7 @@ complete -c tidemark -n '__tidemark_at show' -a '(__tidemark_sessions)'
 complete -c tidemark -n __tidemark_before_command -a history -d 'the attempts at committing, newest first'
 complete -c tidemark -n '__tidemark_at history' -a '(__tidemark_sessions)'
 complete -c tidemark -n '__tidemark_at history' -l limit -x -d 'how many at most'
+complete -c tidemark -n '__tidemark_at history' -l evidence -d 'also what the providers have left of each'
 
 complete -c tidemark -n __tidemark_before_command -a watch -d 'follow what happens, until interrupted'
 complete -c tidemark -n '__tidemark_at watch' -a '(__tidemark_sessions)'
@@ -117,6 +123,14 @@ complete -c tidemark -n __tidemark_before_command -a abandon -d 'drop turns that
 complete -c tidemark -n '__tidemark_at abandon' -a '(__tidemark_sessions --dirty)'
 complete -c tidemark -n '__tidemark_at abandon' -l through -x -d 'up to this turn, included'
 complete -c tidemark -n '__tidemark_at abandon' -l reason -x -d 'why, for the record'
+
+complete -c tidemark -n __tidemark_before_command -a pause -d 'let a provider commit nothing until it is resumed'
+complete -c tidemark -n '__tidemark_at pause' -a '(__tidemark_names name status)'
+complete -c tidemark -n '__tidemark_at pause' -l reason -x -d 'why, for those who look at its state'
+
+complete -c tidemark -n __tidemark_before_command -a resume -d 'let a provider commit again, whatever has paused it'
+complete -c tidemark -n '__tidemark_at resume' -a '(__tidemark_names name status)'
+complete -c tidemark -n '__tidemark_at resume' -l reason -x -d 'why; it isn\'t kept'
 
 complete -c tidemark -n __tidemark_before_command -a metrics -d 'the daemon\'s numbers, as OpenMetrics text'
 

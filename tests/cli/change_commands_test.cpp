@@ -181,5 +181,26 @@ TEST_F(ChangeCommands, RetrySettleAbandon) {
   EXPECT_EQ(tidemark({"retry", "a"}).exit, Exit::refused);
 }
 
+TEST_F(ChangeCommands, PauseAndResume) {
+  daemon.answers("provider.pause", {"{}"});
+  daemon.answers("provider.resume", {"{}"});
+  auto const paused = tidemark({"pause", "mem", "--reason", "being moved"});
+  EXPECT_EQ(paused.exit, Exit::done);
+  EXPECT_EQ(paused.out, "provider mem is paused: what it would commit waits until it is resumed\n");
+  EXPECT_EQ(sent("provider.pause"), R"({"provider":"mem","reason":"being moved"})");
+  EXPECT_EQ(tidemark({"--json", "pause", "mem"}).out, "{}\n");
+  EXPECT_EQ(sent("provider.pause"), R"({"provider":"mem"})");
+  EXPECT_EQ(tidemark({"resume", "mem"}).out, "provider mem is asked again\n");
+  EXPECT_EQ(sent("provider.resume"), R"({"provider":"mem"})");
+  for (std::string const command : {"pause", "resume"}) {
+    EXPECT_EQ(tidemark({command}).exit, Exit::usage);
+    EXPECT_EQ(tidemark({"--uid", "7", command, "mem"}).exit, Exit::usage) << "it is nobody's in particular";
+  }
+  daemon.answers("provider.pause", {ipc::Error::make(ipc::ErrorReason::forbidden, "only admins may pause")});
+  auto const refused = tidemark({"pause", "mem"});
+  EXPECT_EQ(refused.exit, Exit::refused);
+  EXPECT_EQ(refused.err, "tidemark: only admins may pause\n");
+}
+
 }  // namespace
 }  // namespace tidemark::cli

@@ -142,6 +142,22 @@ TEST_F(BashCompletion, OffersSessionsWhereASessionIsMeant) {
   EXPECT_FALSE(std::filesystem::exists(folder.path() + "/touched")) << "a name was run";
 }
 
+TEST_F(BashCompletion, OffersProvidersWhereOneIsMeant) {
+  daemon.answers("daemon.status",
+                 {R"({"version":"0.1.0","instance":"i","uptime_ms":1,"schema":1,"sessions":1,"dirty":1,"due":0,)"
+                  R"("in_flight":0,"confirming":0,"stalled":0,"in_doubt":0,"orphaned":0,"stuck":0,"agents_online":0,)"
+                  R"("providers":[{"name":"memory","kind":"exec","state":"paused","error":"\"name\":\"no\"",)"
+                  R"("since":"2026-01-01T00:00:00.000Z"},{"name":"my hook","kind":"http","state":"ok",)"
+                  R"("since":"2026-01-01T00:00:00.000Z"}],"journal":{"healthy":true,"bytes":1},)"
+                  R"("recovered":{"sessions":0,"generations":0,"in_doubt":0}})"});
+  for (std::string const command : {"pause", "resume"}) {
+    EXPECT_EQ(complete({command, ""}), (Words{"memory", R"(my\ hook)"}));
+    EXPECT_EQ(complete({command, "me"}), Words{"memory"});
+    EXPECT_EQ(complete({command, "--reason", "x", "me"}), Words{"memory"});
+    EXPECT_EQ(complete({command, "memory", ""}), Words{});
+  }
+}
+
 TEST_F(BashCompletion, IsSilentWithoutADaemonAndQuickWithOneThatIsStuck) {
   EXPECT_EQ(complete({"--socket", folder.path() + "/none", "show", ""}), Words{});
   daemon.holds("session.list");

@@ -84,7 +84,7 @@ TEST_F(LookCommands, StatusCheckFailsOnTrouble) {
   EXPECT_NE(tidemark({"status"}).out.find("journal        not healthy: disk full\n"), std::string::npos);
   daemon.answers("daemon.status", {status_text(no_trouble, healthy, paused)});
   EXPECT_NE(tidemark({"status"})
-                .out.find("PROVIDER  KIND  STATE   SINCE      ERROR\n"
+                .out.find("PROVIDER  KIND  STATE   SINCE      WHY\n"
                           "mem       http  paused  3 min ago  wrong key\n"),
             std::string::npos)
       << tidemark({"status"}).out;
@@ -195,14 +195,16 @@ TEST_F(LookCommands, ShowSaysWhatEachSegmentWaitsFor) {
             "turns open   0\n"
             "last turn    3 h ago\n"
             "\n"
-            "TURNS   OWNER   STATE                ATTEMPTS  WAITS FOR\n"
-            "1 to 2  codex   confirming, stalled         2  provider mem to finish, without progress for long\n"
-            "3       codex   confirming                  2  provider mem to finish\n"
-            "4 to 5  codex   stuck                       2  a decision (last error: too long)\n"
-            "6       other   waiting                     2  turns 4 to 5 to be committed first\n"
-            "7       nobody  open                        2  a boundary or a commit\n"
+            "TURNS   OWNER   PROVIDER  STATE                ATTEMPTS  WAITS FOR\n"
+            "1 to 2  codex   mem       confirming, stalled         2  provider mem to finish, without progress for "
+            "long\n"
+            "3       codex   mem       confirming                  2  provider mem to finish\n"
+            "4 to 5  codex   -         stuck                       2  a decision (last error: too long)\n"
+            "6       other   -         waiting                     2  turns 4 to 5 to be committed first\n"
+            "7       nobody  -         open                        2  a boundary or a commit\n"
             "\n"
             "Held up: turns 1 to 2. What can be done:\n"
+            "  see whether it is paused   tidemark status\n"
             "  they did reach the memory  tidemark settle 'chat 42' --through 2 --reason TEXT\n"
             "  drop them                  tidemark abandon 'chat 42' --through 2 --reason TEXT\n"
             "\n"
@@ -220,11 +222,19 @@ TEST_F(LookCommands, ShowKnowsTheOldestSegmentsWait) {
   auto const range = R"("start":1,"end":1)";
   for (auto const& [segment, waits] :
        {Case{segment_text(range, R"("codex")", "in_flight", plain_rest), "the answer of agent codex"},
-        Case{segment_text(range, R"("codex")", "orphaned", plain_rest),
-             "agent codex, gone for good, or another of its group"},
+        Case{segment_text(range, R"("codex")", "in_flight", plain_rest + R"(,"provider":"mem")"),
+             "the answer of agent codex or provider mem"},
+        Case{segment_text(range, R"("codex")", "orphaned", plain_rest + R"(,"orphaned":true)"),
+             "agent codex, which is gone for good, or whoever may stand in for it"},
+        Case{segment_text(range, R"("codex")", "orphaned", plain_rest + R"(,"orphaned":true,"provider":"mem")"),
+             "provider mem to be there and free"},
+        Case{segment_text(
+                 range, R"("codex")", "orphaned",
+                 R"(,"last_error":"no","orphaned":true,"next_attempt_at":)" + utc(std::chrono::milliseconds(150'500))),
+             "the next attempt, in 2 min (last error: no)"},
         Case{segment_text(range, R"("codex")", "waiting", plain_rest), "agent codex to be there and free"},
         Case{segment_text(range, R"("codex")", "in_doubt", plain_rest + R"(,"provider":"mem")"),
-             "provider mem to be there and free"},
+             "agent codex or provider mem to be there and free"},
         Case{segment_text(range, R"("codex")", "waiting",
                           R"(,"last_error":"no","next_attempt_at":)" + utc(std::chrono::milliseconds(150'500))),
              "the next attempt, in 2 min (last error: no)"},
@@ -245,8 +255,13 @@ TEST_F(LookCommands, ShowSaysWhatCanBeDoneWhereNothingMovesByItself) {
   std::string const title = "\nHeld up: turns 1 to 2. What can be done:\n";
   for (auto const& [segment, ways] :
        {Case{segment_text(range, R"("my agent")", "orphaned", plain_rest),
-             title + "  commit them in the agent's place  tidemark agent 'my agent' --exec COMMAND\n"
-                     "  drop them                         tidemark abandon a --through 2 --reason TEXT\n"},
+             title +
+                 "  commit them in the agent's place                        tidemark agent 'my agent' --exec COMMAND\n"
+                 "  see whether a provider that stands in for it is paused  tidemark status\n"
+                 "  drop them                                               tidemark abandon a --through 2 --reason "
+                 "TEXT\n"},
+        Case{segment_text(range, R"("codex")", "orphaned", plain_rest + R"(,"orphaned":true,"provider":"mem")"),
+             title + "  see what ails the provider  tidemark status\n"},
         Case{segment_text(range, R"("codex")", "waiting", plain_rest),
              title + "  commit them in the agent's place  tidemark agent codex --exec COMMAND\n"},
         Case{segment_text(range, "null", "waiting", plain_rest),
@@ -254,7 +269,8 @@ TEST_F(LookCommands, ShowSaysWhatCanBeDoneWhereNothingMovesByItself) {
         Case{segment_text(range, R"("codex")", "waiting", plain_rest + R"(,"provider":"mem")"),
              title + "  see what ails the provider  tidemark status\n"},
         Case{segment_text(range, R"("codex")", "confirming", plain_rest + R"(,"provider":"mem","stalled":true)"),
-             title + "  they did reach the memory  tidemark settle a --through 2 --reason TEXT\n"
+             title + "  see whether it is paused   tidemark status\n"
+                     "  they did reach the memory  tidemark settle a --through 2 --reason TEXT\n"
                      "  drop them                  tidemark abandon a --through 2 --reason TEXT\n"},
         Case{segment_text(range, R"("codex")", "in_doubt",
                           R"(,"last_error":"no","next_attempt_at":)" + utc(std::chrono::minutes(2))),
@@ -267,6 +283,57 @@ TEST_F(LookCommands, ShowSaysWhatCanBeDoneWhereNothingMovesByItself) {
     EXPECT_TRUE(out.ends_with(ways)) << out;
     EXPECT_EQ(out.find("What can be done") == std::string::npos, ways.empty()) << out;
   }
+}
+
+TEST_F(LookCommands, ShowSaysWhatIsKnownOfALossAndOfAFailedExtraction) {
+  auto const show = [&](std::string const& error, std::string const& rest) {
+    daemon.answers("session.status", {session_text("a", "1", with_agent + utc({})) + R"(,"segments":[)" +
+                                      segment_text(R"("start":1,"end":2)", R"("codex")", "stuck",
+                                                   R"(,"next_attempt_at":null,"last_error":")" + error + "\"" + rest) +
+                                      "]}"});
+    return tidemark({"show", "a"}).out;
+  };
+  std::string const title = "\nStuck, and holding back what is younger: turns 1 to 2. ";
+  auto const lost = show("suspected loss: no such session", R"(,"provider":"mem")");
+  EXPECT_TRUE(lost.ends_with(title +
+                             "Look at provider mem first: whether it has these turns, and under which account. What "
+                             "can be done:\n"
+                             "  try again, once what is wrong there is mended  tidemark retry a\n"
+                             "  they are in the memory after all               tidemark settle a --through 2 --reason "
+                             "TEXT\n"
+                             "  they are lost                                  tidemark abandon a --through 2 "
+                             "--reason TEXT\n"))
+      << lost;
+  EXPECT_NE(show("suspected loss: none", "").find(title + "Look at the provider first"), std::string::npos);
+  auto const failed = show("extraction failed (no model); the messages are in x", R"(,"provider":"mem")");
+  EXPECT_TRUE(failed.ends_with(title +
+                               "They have reached provider mem, which made no memories of them. What can be done:\n"
+                               "  look again, once they were extracted there after all  tidemark retry a\n"
+                               "  they have reached the memory in another way           tidemark settle a --through "
+                               "2 --reason TEXT\n"
+                               "  do without them                                       tidemark abandon a --through "
+                               "2 --reason TEXT\n"))
+      << failed;
+  EXPECT_TRUE(show("the agent says: suspected loss: no", "").find(title + "What can be done:") != std::string::npos);
+}
+
+TEST_F(LookCommands, ShowHasTheEvidenceALineAMember) {
+  daemon.answers("session.status",
+                 {session_text("a", "1", with_agent + utc({})) + R"(,"segments":[)" +
+                  segment_text(R"("start":1,"end":2)", R"("codex")", "confirming",
+                               plain_rest +
+                                   R"(,"provider":"mem","evidence":{"task":"t 1","before":{"commit_count":3},)"
+                                   R"("output":"two\nlines)" +
+                                   std::string(400, 'x') + R"("})") +
+                  "]}"});
+  auto const out = tidemark({"show", "a"}).out;
+  EXPECT_TRUE(
+      out.ends_with("\nEvidence of turns 1 to 2:\n"
+                    "  task    t 1\n"
+                    "  before  {\"commit_count\":3}\n"
+                    "  output  two lines" +
+                    std::string(291, 'x') + "…\n"))
+      << out;
 }
 
 TEST_F(LookCommands, WhatIsStuckIsShownWithWhereToLookOn) {
@@ -284,6 +351,25 @@ TEST_F(LookCommands, WhatIsStuckIsShownWithWhereToLookOn) {
                                  "  what its agent has left for good            tidemark ls --orphaned\n"
                                  "  what its provider doesn't finish            tidemark ls --stalled\n"))
       << tidemark({"status"}).out;
+}
+
+TEST_F(LookCommands, APausedProviderIsShownWithWhatEndsThePause) {
+  std::string const providers =
+      R"([{"name":"by hand","kind":"exec","state":"paused","error":"paused by hand: being moved","since":)" +
+      utc(std::chrono::minutes(-3)) + R"(},{"name":"ill","kind":"http","state":"paused","error":"wrong key","since":)" +
+      utc(std::chrono::minutes(-3)) + R"(},{"name":"well","kind":"http","state":"ok","since":)" +
+      utc(std::chrono::minutes(-3)) + "}]";
+  daemon.answers("daemon.status", {status_text(no_trouble, healthy, providers)});
+  auto const out = tidemark({"status"}).out;
+  EXPECT_TRUE(
+      out.ends_with("\nPROVIDER  KIND  STATE   SINCE      WHY\n"
+                    "by hand   exec  paused  3 min ago  paused by hand: being moved\n"
+                    "ill       http  paused  3 min ago  wrong key\n"
+                    "well      http  ok      3 min ago\n"
+                    "\nWhat needs a hand:\n"
+                    "  provider by hand, paused by hand                                     tidemark resume 'by hand'\n"
+                    "  provider ill, once its fault is mended (it is also tried by itself)  tidemark resume ill\n"))
+      << out;
 }
 
 TEST_F(LookCommands, ShowOfACleanSessionSaysSo) {
@@ -313,13 +399,26 @@ TEST_F(LookCommands, HistoryIsATableOfAttempts) {
   EXPECT_EQ(ran.out,
             "SESSION  TURNS   OWNER   BY   KEY       STATE   ATTEMPT  STARTED    TOOK  REASON  ERROR\n"
             "a        1 to 3  codex   mem  0193a7b2  failed        2  5 min ago   4 s  rotate  HTTP 500\n"
-            "a        1       nobody  -    -         void          -  -             -  idle\n");
+            "a        1       nobody  -    -         void          -  -             -  idle\n"
+            "\nWhat is left of it, and what can be done: tidemark show a\n");
   EXPECT_EQ(sent("commit.history"), R"({"session":"a","limit":20})");
   tidemark({"history", "--limit", "5"});
   EXPECT_EQ(sent("commit.history"), R"({"limit":5})");
   EXPECT_EQ(tidemark({"--json", "history"}).out, R"({"commits":[)" + record + "]}\n");
   daemon.answers("commit.history", {R"({"commits":[]})"});
   EXPECT_EQ(tidemark({"history"}).out, "no attempts\n");
+}
+
+TEST_F(LookCommands, HistoryHasTheEvidenceIfAsked) {
+  daemon.answers("commit.history",
+                 {R"({"commits":[{"commit":"c1","key":"0193a7b2-5a5e-4c3c-8a34-5d4e7a1f0b6c","uid":0,"session":"a",)"
+                  R"("owner":"codex","by":"mem","start":1,"end":3,"state":"committed","attempt":2,"reason":"rotate",)"
+                  R"("started_at":null,"finished_at":null,"evidence":{"exit":0,"output":"ok"}}]})"});
+  auto const plain = tidemark({"history", "a"}).out;
+  EXPECT_EQ(plain.find("vidence"), std::string::npos) << plain;
+  EXPECT_EQ(plain.find("What is left"), std::string::npos) << plain;
+  auto const out = tidemark({"history", "a", "--evidence"}).out;
+  EXPECT_EQ(out, plain + "\nEvidence of a, turns 1 to 3, attempt 2:\n  exit    0\n  output  ok\n");
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The man pages know exactly the commands, options and keys that there are.
 #include <stdlib.h>
 
+#include <fstream>
 #include <map>
 #include <regex>
 
@@ -74,10 +75,29 @@ TEST(ManPage, OfTheConfigurationKnowsEveryKey) {
   for (std::sregex_iterator found(rows.begin(), rows.end(), row), end; found != end; ++found)
     keys[(*found)[1]].insert((*found)[2]);
   EXPECT_GE(keys.size(), 6U) << "the table is read";
+  keys["users"];  // has others' keys
+  keys["providers"] = matches(content_of(TIDEMARK_SOURCE "/daemon/config_providers.cpp"),
+                              R"re(\{"([a-z_]+)", (?:required|optional),)re");
+  EXPECT_GE(keys["providers"].size(), 20U) << "the tables are read";
+  keys["providers"].insert("kind");
   std::map<std::string, Words> described;
-  for (auto const& [section, text] : pieces(page("tidemarkd.toml.5"), R"(\n\.Ss \[([a-z]+)\])"))
+  for (auto const& [section, text] : pieces(page("tidemarkd.toml.5"), R"(\n\.Ss \[([a-z]+)(?:\.NAME)?\])"))
     described[section] = matches(text, R"(\n\.It Cm ([a-z_]+) No =)");
   EXPECT_EQ(described, keys);
+}
+
+// Not a man page, but its readers copy from it too.
+TEST(ConfigurationPage, ShowsExamplesThatTheDaemonTakes) {
+  TemporaryFolder const folder;
+  auto const file = folder.path() + "/tidemarkd.toml";
+  auto const text = content_of(TIDEMARK_SOURCE "/docs/configuration.md");
+  int examples = 0;
+  for (std::size_t begin = 0; (begin = text.find("```toml\n", begin)) != std::string::npos; ++examples) {
+    begin += 8;
+    std::ofstream(file) << text.substr(begin, text.find("```\n", begin) - begin);
+    EXPECT_EQ(std::system((TIDEMARKD_PROGRAM " --check-config --config " + file).c_str()), 0) << content_of(file);
+  }
+  EXPECT_GE(examples, 3);
 }
 
 TEST(ManPage, IsCleanMdoc) {

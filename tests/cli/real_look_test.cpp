@@ -134,6 +134,8 @@ TEST_F(RealLook, EveryCommandSaysThatThereIsNoDaemon) {
                                              {"retry", "a"},
                                              {"settle", "a", "--through", "1", "--reason", "r"},
                                              {"abandon", "a", "--through", "1", "--reason", "r"},
+                                             {"pause", "p"},
+                                             {"resume", "p"},
                                              {"metrics"},
                                              {"backup", folder.path() + "/backup"},
                                              {"verify"}}) {

@@ -76,6 +76,31 @@ TEST_F(WatchTest, PrintsALineAnEventAsItComes) {
   EXPECT_EQ(watch->errors(), "");
 }
 
+TEST_F(WatchTest, SaysWhereToLookOnWhenNothingMendsItself) {
+  ::setenv("TZ", "UTC", 1);
+  start({"watch"});
+  std::string expected;
+  std::int64_t seq = 0;
+  auto const tell = [&](std::string const& type, bool with_session, std::string const& line) {
+    auto told = event(++seq, type);
+    if (with_session) {
+      told.session = "a b";
+      told.commit = "c7";
+    } else {
+      told.provider = "mem";
+    }
+    daemon->notify(told);
+    expected += "2026-01-01 00:00:00  " + line + "\n";
+  };
+  tell("commit.accepted", true, "commit.accepted    a b  commit c7");
+  tell("commit.stalled", true, "commit.stalled     a b  commit c7  -> tidemark show 'a b'");
+  tell("commit.stuck", true, "commit.stuck       a b  commit c7  -> tidemark show 'a b'");
+  tell("provider.paused", false, "provider.paused    provider mem  -> tidemark status");
+  tell("provider.resumed", false, "provider.resumed   provider mem");
+  ASSERT_TRUE(wait_output("provider.resumed   provider mem\n")) << watch->output();
+  EXPECT_EQ(watch->output(), expected);
+}
+
 TEST_F(WatchTest, PrintsWhoseSessionsWhereEverybodysAreWatched) {
   start({"watch", "--uid", "all"});
   auto clean = event(1, "session.clean");

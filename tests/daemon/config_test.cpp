@@ -1,62 +1,15 @@
 // The configuration file: every key and where it goes, the users, and every complaint.
 #include "daemon/config.h"
 
-#include <gtest/gtest.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "daemon/config_keys.h"
+#include "tests/daemon/config_fixture.h"
 
 namespace tidemark::daemon {
 namespace {
 
 using namespace std::chrono_literals;
-using Texts = std::vector<std::string>;
-
-class ConfigTest : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "tidemark-config-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
-    file_ = name + "/tidemarkd.toml";
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::variant<Config, Texts> load(const std::string& text) const {
-    std::ofstream(file_, std::ios::binary) << text;
-    return load_config(file_);
-  }
-
-  Config config_of(const std::string& text) const {
-    auto loaded = load(text);
-    if (const Texts* problems = std::get_if<Texts>(&loaded)) {
-      ADD_FAILURE() << text << "\n" << testing::PrintToString(*problems);
-      return {};
-    }
-    return std::get<Config>(loaded);
-  }
-
-  // The problems without the file's name: "line: text".
-  Texts problems_of(const std::string& text) const {
-    auto loaded = load(text);
-    Texts* problems = std::get_if<Texts>(&loaded);
-    if (!problems) return {};
-    for (std::string& problem : *problems) {
-      EXPECT_EQ(problem.find(file_ + ":"), 0U) << problem;
-      problem.erase(0, file_.size() + 1);
-    }
-    return *problems;
-  }
-
-  std::filesystem::path folder_;
-  std::string file_;
-};
-
 // Everything that a configuration says, so that two can be compared and the difference read.
 std::string described(const store::UserPolicy& policy, const UserTimes& times, const Limits& limits) {
   std::ostringstream text;
@@ -376,8 +329,6 @@ TEST_F(ConfigTest, ComplaintsNameTheKeyAndSayWhatIsExpected) {
       {"[metrics]\nlisten = '127.0.0.1:0'", "2: metrics.listen: found the text \"127.0.0.1:0\", " + address},
       {"[metrics]\nlisten = '127.0.0.1:70000'", "2: metrics.listen: found the text \"127.0.0.1:70000\", " + address},
       {"[metrics]\nlisten = 9464", "2: metrics.listen: found the integer 9464, " + address},
-      {"[providers.viking]\nkind = 'openviking'", "1: [providers.viking] isn't available in this version"},
-      {"[providers]", "1: [providers] isn't available in this version"},
       // Users.
       {"[users.no-such-user]\nidle = '1m'", R"(1: [users.no-such-user]: this machine has no user "no-such-user")"},
       {"[users.\"ro\\u0000ot\"]", "1: [users.ro?ot]: no user has such a name"},
@@ -414,7 +365,7 @@ colour = "red"
                    "4: retry.attempts: found the integer -1, expected an integer, 0 to 1000000",
                    R"(6: unknown key "colour" in [daemon]; known are socket, socket_mode, state_dir, log_level, )"
                    "drain_deadline, admin_group",
-                   "7: [providers] isn't available in this version"}));
+                   "7: [providers] names no provider, expected [providers.NAME]"}));
 }
 
 TEST_F(ConfigTest, WhatFollowsFromAnotherProblemIsNotAProblem) {

@@ -55,6 +55,16 @@ TEST(JsonText, AnyBytesMakeAStringThatParses) {
   }
 }
 
+TEST(JsonText, WhatIsNotUtf8IsReplacedByteByByte) {
+  EXPECT_EQ(valid_utf8(""), "");
+  EXPECT_EQ(valid_utf8("aä€😀\n"), "aä€😀\n");
+  EXPECT_EQ(valid_utf8("a\xFF"
+                       "b"),
+            "a\uFFFD"
+            "b");
+  EXPECT_EQ(valid_utf8("\xE2\x82"), "\uFFFD\uFFFD") << "a character that ends too early";
+}
+
 TEST(JsonText, WritesNumbersToTheirEnds) {
   std::string out;
   append_integer(out, std::numeric_limits<std::int64_t>::min());

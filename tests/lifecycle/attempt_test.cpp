@@ -160,7 +160,7 @@ TEST_F(AttemptTest, ASecondCommitWhileOneIsInFlightIsBusyAndChangesNothing) {
 
 TEST_F(AttemptTest, WhenAllThatIsDirtyIsConfirmingACommitSaysSo) {
   complete(1, older);
-  ASSERT_TRUE(session.accept(commit().key, "{}"));
+  ASSERT_TRUE(session.accept(commit().key, "", "{}"));
 
   EXPECT_EQ(session.take(older, "commit"), Taken::confirming);
   EXPECT_EQ(session.next(), nullptr);
@@ -181,7 +181,7 @@ TEST_F(AttemptTest, ConfirmingHoldsNothingBack) {
   complete(1, older);
   complete(1, newer);
   const Attempt first = commit();
-  ASSERT_TRUE(session.accept(first.key, "{}"));
+  ASSERT_TRUE(session.accept(first.key, "", "{}"));
 
   const Attempt second = commit();
   EXPECT_EQ(second.start, 2);

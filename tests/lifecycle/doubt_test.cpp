@@ -109,7 +109,7 @@ TEST_F(DoubtTest, OnlyTheFirstSuccessOfAKeyCounts) {
   EXPECT_FALSE(session.succeed(attempt.key));
   complete(1, older);
   EXPECT_FALSE(session.succeed(attempt.key));
-  EXPECT_FALSE(session.accept(attempt.key, "{}"));
+  EXPECT_FALSE(session.accept(attempt.key, "", "{}"));
 
   EXPECT_EQ(session.watermark, 1);
   EXPECT_EQ(session.accepted, 1);
@@ -118,12 +118,12 @@ TEST_F(DoubtTest, OnlyTheFirstSuccessOfAKeyCounts) {
 TEST_F(DoubtTest, ASecondSuccessOfWhatIsConfirmedBehindAnotherChangesNothing) {
   complete(1, older);
   complete(1, newer);
-  ASSERT_TRUE(session.accept(commit().key, "{}"));
+  ASSERT_TRUE(session.accept(commit().key, "", "{}"));
   const Attempt second = commit();
   ASSERT_TRUE(session.succeed(second.key));
 
   EXPECT_FALSE(session.succeed(second.key));
-  EXPECT_FALSE(session.accept(second.key, "{}"));
+  EXPECT_FALSE(session.accept(second.key, "", "{}"));
   EXPECT_EQ(segment(1).phase, Phase::confirmed);
 }
 
@@ -131,7 +131,7 @@ TEST_F(DoubtTest, ALateAcceptanceCountsToo) {
   complete(1, older);
   const Attempt attempt = commit();
   ASSERT_TRUE(doubt(attempt));
-  ASSERT_TRUE(session.accept(attempt.key, "late"));
+  ASSERT_TRUE(session.accept(attempt.key, "", "late"));
 
   EXPECT_EQ(segment(0).state(), SegmentState::confirming);
   EXPECT_EQ(session.accepted, 1);
@@ -141,7 +141,7 @@ TEST_F(DoubtTest, ALateFailureOfAConfirmingSegmentChangesNothing) {
   complete(1, older);
   ASSERT_TRUE(doubt(commit()));
   const Attempt second = commit();
-  ASSERT_TRUE(session.accept(second.key, "{}"));
+  ASSERT_TRUE(session.accept(second.key, "", "{}"));
 
   EXPECT_FALSE(fail(second));
   EXPECT_FALSE(doubt(second));
@@ -166,9 +166,9 @@ TEST_F(DoubtTest, AKeyThatMeansNothingChangesNothing) {
   complete(1, newer);
 
   EXPECT_FALSE(session.succeed(key_of(999)));
-  EXPECT_FALSE(session.accept(key_of(999), "{}"));
+  EXPECT_FALSE(session.accept(key_of(999), "", "{}"));
   EXPECT_FALSE(session.succeed(no_key)) << "the open segment has no key, which is no match";
-  EXPECT_FALSE(session.accept(no_key, "{}"));
+  EXPECT_FALSE(session.accept(no_key, "", "{}"));
   EXPECT_EQ(ranges(), "1..1 older, 2..2 newer");
 }
 
@@ -229,7 +229,7 @@ TEST_F(DoubtTest, AfterAStartWhatIsNotSealedStillWaits) {
 TEST_F(DoubtTest, AConfirmingSegmentSurvivesAStart) {
   complete(1, older);
   const Attempt attempt = commit();
-  ASSERT_TRUE(session.accept(attempt.key, "task"));
+  ASSERT_TRUE(session.accept(attempt.key, "", "task"));
 
   EXPECT_EQ(session.recover(at(0)), 0);
   EXPECT_EQ(segment(0).state(), SegmentState::confirming);

@@ -72,7 +72,7 @@ TEST_F(MarkingTest, ASegmentInFlightDoesNotGrow) {
 
 TEST_F(MarkingTest, AConfirmingSegmentDoesNotGrow) {
   complete(1, older);
-  ASSERT_TRUE(session.accept(commit().key, "{}"));
+  ASSERT_TRUE(session.accept(commit().key, "", "{}"));
   complete(2, older);
 
   EXPECT_EQ(ranges(), "1..1 older, 2..3 older");
@@ -88,7 +88,7 @@ TEST_F(MarkingTest, ASealedSegmentDoesNotGrow) {
 
 TEST_F(MarkingTest, ASegmentConfirmedBehindAnotherDoesNotGrow) {
   complete(1, older);
-  ASSERT_TRUE(session.accept(commit().key, "{}"));
+  ASSERT_TRUE(session.accept(commit().key, "", "{}"));
   complete(1, newer);
   ASSERT_TRUE(session.succeed(commit().key));
   ASSERT_EQ(segment(1).phase, Phase::confirmed);

@@ -55,7 +55,7 @@ TEST_F(OwnerTest, BeingTheCurrentAgentIsNotOwningWhatIsDirty) {
 TEST_F(OwnerTest, WhatALostOwnerHasConfirmedBehindAnotherLeavesNothingDue) {
   complete(1, older);
   complete(1, newer);
-  ASSERT_TRUE(session.accept(commit().key, "{}"));
+  ASSERT_TRUE(session.accept(commit().key, "", "{}"));
   ASSERT_TRUE(session.succeed(commit().key));
   complete(1, older);
 

@@ -127,7 +127,7 @@ void Pair::act(const Step& step) {
       RC_ASSERT(session_.succeed(key(which, how)) == model_.succeed(key(which, how)));
       break;
     case Action::accept:
-      RC_ASSERT(session_.accept(key(which, how), text) == model_.accept(key(which, how), text));
+      RC_ASSERT(session_.accept(key(which, how), "", text) == model_.accept(key(which, how), text));
       break;
     case Action::fail:
       RC_ASSERT(session_.fail(commit(which, how), text, how >= 5, model_.retry_policy, chance, now_) ==
@@ -138,7 +138,8 @@ void Pair::act(const Step& step) {
                 model_.doubt(commit(which, how), text, chance, now_.steady));
       break;
     case Action::fail_confirmation:
-      RC_ASSERT(session_.fail_confirmation(key(which, how), text) == model_.fail_confirmation(key(which, how), text));
+      RC_ASSERT(session_.fail_confirmation(key(which, how), text, "") ==
+                model_.fail_confirmation(key(which, how), text));
       break;
     case Action::skip_backoff:
       RC_ASSERT(session_.skip_backoff(now_) == model_.skip_backoff(now_.steady));

@@ -147,9 +147,9 @@ TEST_F(RetryTest, DroppingMayNotCutASegmentThatIsOutOrSealed) {
   complete(3, older);
   const Attempt attempt = commit();
   EXPECT_NE(session.drop_through(2).refused, "") << "in flight";
-  ASSERT_TRUE(session.accept(attempt.key, "{}"));
+  ASSERT_TRUE(session.accept(attempt.key, "", "{}"));
   EXPECT_NE(session.drop_through(2).refused, "") << "confirming";
-  ASSERT_TRUE(session.fail_confirmation(attempt.key, "no"));
+  ASSERT_TRUE(session.fail_confirmation(attempt.key, "no", ""));
   EXPECT_NE(session.drop_through(2).refused, "") << "sealed and stuck";
   session.retry(at(0));
   EXPECT_NE(session.drop_through(2).refused, "") << "sealed";
@@ -160,7 +160,7 @@ TEST_F(RetryTest, DroppingMayNotCutASegmentThatIsOutOrSealed) {
 
 TEST_F(RetryTest, ARefusalDropsNothingNotEvenTheWholeSegmentsBefore) {
   complete(1, older);
-  ASSERT_TRUE(session.accept(commit().key, "{}"));
+  ASSERT_TRUE(session.accept(commit().key, "", "{}"));
   complete(2, newer);
   commit();
   const Dropped dropped = session.drop_through(2);
@@ -199,7 +199,7 @@ TEST_F(RetryTest, DroppingVoidsTheKeyOfWhatIsOut) {
   EXPECT_EQ(dropped.segments[0].commit, attempt.commit);
   complete(1, older);
   EXPECT_FALSE(session.succeed(attempt.key));
-  EXPECT_FALSE(session.accept(attempt.key, "{}"));
+  EXPECT_FALSE(session.accept(attempt.key, "", "{}"));
   EXPECT_FALSE(fail(attempt));
   EXPECT_EQ(session.watermark, 1);
 }
@@ -220,7 +220,7 @@ TEST_F(RetryTest, DroppingReachesTheConfirmedRunBehind) {
   complete(1, older);
   complete(1, newer);
   complete(1, older);
-  ASSERT_TRUE(session.accept(commit().key, "{}"));
+  ASSERT_TRUE(session.accept(commit().key, "", "{}"));
   ASSERT_TRUE(session.succeed(commit().key));
   const Dropped dropped = session.drop_through(1);
 
@@ -232,7 +232,7 @@ TEST_F(RetryTest, DroppingReachesTheConfirmedRunBehind) {
 TEST_F(RetryTest, WhatWasConfirmedBehindAnotherIsNotAmongTheDropped) {
   complete(1, older);
   complete(2, newer);
-  ASSERT_TRUE(session.accept(commit().key, "{}"));
+  ASSERT_TRUE(session.accept(commit().key, "", "{}"));
   ASSERT_TRUE(session.succeed(commit().key));
   complete(1, older);
 

@@ -93,7 +93,7 @@ TEST_F(SegmentTest, AFailedExplicitCommitStaysDue) {
 TEST_F(SegmentTest, AcceptanceSealsAndIsNotYetDone) {
   complete(2, older);
   const Attempt attempt = commit();
-  ASSERT_TRUE(session.accept(attempt.key, R"({"task":"t"})"));
+  ASSERT_TRUE(session.accept(attempt.key, "", R"({"task":"t"})"));
 
   EXPECT_TRUE(segment(0).sealed);
   EXPECT_EQ(segment(0).key, attempt.key);
@@ -110,11 +110,11 @@ TEST_F(SegmentTest, TheWatermarkMovesOverTheConfirmedRunFromTheFront) {
   complete(2, newer);
   complete(3, older);
   const Attempt first = commit();
-  ASSERT_TRUE(session.accept(first.key, "{}"));
+  ASSERT_TRUE(session.accept(first.key, "", "{}"));
   const Attempt second = commit();
-  ASSERT_TRUE(session.accept(second.key, "{}"));
+  ASSERT_TRUE(session.accept(second.key, "", "{}"));
   const Attempt third = commit();
-  ASSERT_TRUE(session.accept(third.key, "{}"));
+  ASSERT_TRUE(session.accept(third.key, "", "{}"));
   EXPECT_EQ(session.accepted, 6);
 
   ASSERT_TRUE(session.succeed(second.key));
@@ -131,7 +131,7 @@ TEST_F(SegmentTest, TheWatermarkMovesOverTheConfirmedRunFromTheFront) {
 TEST_F(SegmentTest, ASuccessBehindAConfirmingSegmentIsAcceptedAndWaits) {
   complete(1, older);
   complete(2, newer);
-  ASSERT_TRUE(session.accept(commit().key, "{}"));
+  ASSERT_TRUE(session.accept(commit().key, "", "{}"));
   ASSERT_TRUE(session.succeed(commit().key));
 
   EXPECT_EQ(session.accepted, 3);
@@ -143,10 +143,10 @@ TEST_F(SegmentTest, AcceptedNeverGoesBack) {
   complete(1, older);
   complete(1, newer);
   const Attempt first = commit();
-  ASSERT_TRUE(session.accept(first.key, "{}"));
+  ASSERT_TRUE(session.accept(first.key, "", "{}"));
   const Attempt second = commit();
-  ASSERT_TRUE(session.accept(second.key, "{}"));
-  ASSERT_TRUE(session.fail_confirmation(second.key, "no"));
+  ASSERT_TRUE(session.accept(second.key, "", "{}"));
+  ASSERT_TRUE(session.fail_confirmation(second.key, "no", ""));
   ASSERT_TRUE(session.succeed(first.key));
 
   EXPECT_EQ(session.accepted, 2);
@@ -156,8 +156,8 @@ TEST_F(SegmentTest, AcceptedNeverGoesBack) {
 TEST_F(SegmentTest, AFailedConfirmationIsStuckWithItsRangeAndKey) {
   complete(2, older);
   const Attempt attempt = commit();
-  ASSERT_TRUE(session.accept(attempt.key, "{}"));
-  ASSERT_TRUE(session.fail_confirmation(attempt.key, "extraction failed"));
+  ASSERT_TRUE(session.accept(attempt.key, "", "{}"));
+  ASSERT_TRUE(session.fail_confirmation(attempt.key, "extraction failed", ""));
 
   EXPECT_EQ(segment(0).state(), SegmentState::stuck);
   EXPECT_EQ(segment(0).last_error, "extraction failed");
@@ -175,19 +175,19 @@ TEST_F(SegmentTest, AFailedConfirmationIsStuckWithItsRangeAndKey) {
 TEST_F(SegmentTest, OnlyAConfirmingSegmentCanFailItsConfirmation) {
   complete(1, older);
   const Attempt attempt = commit();
-  EXPECT_FALSE(session.fail_confirmation(attempt.key, "no"));
+  EXPECT_FALSE(session.fail_confirmation(attempt.key, "no", ""));
   ASSERT_TRUE(doubt(attempt));
-  EXPECT_FALSE(session.fail_confirmation(attempt.key, "no"));
-  EXPECT_FALSE(session.fail_confirmation(key_of(99), "no"));
+  EXPECT_FALSE(session.fail_confirmation(attempt.key, "no", ""));
+  EXPECT_FALSE(session.fail_confirmation(key_of(99), "no", ""));
   EXPECT_EQ(segment(0).phase, Phase::pending);
 }
 
 TEST_F(SegmentTest, AcceptingAConfirmingSegmentAgainKeepsItsEvidence) {
   complete(1, older);
   const Attempt attempt = commit();
-  ASSERT_TRUE(session.accept(attempt.key, "first"));
+  ASSERT_TRUE(session.accept(attempt.key, "", "first"));
 
-  EXPECT_FALSE(session.accept(attempt.key, "second"));
+  EXPECT_FALSE(session.accept(attempt.key, "", "second"));
   EXPECT_EQ(segment(0).evidence, "first");
 }
 
@@ -217,9 +217,9 @@ TEST_F(SegmentTest, WhatIsConfirmedBehindAnotherIsNeitherDueNorOrphanedNorInDoub
   complete(1, older);
   complete(1, newer);
   const Attempt first = commit();
-  ASSERT_TRUE(session.accept(first.key, "{}"));
+  ASSERT_TRUE(session.accept(first.key, "", "{}"));
   const Attempt second = commit();
-  ASSERT_TRUE(session.accept(second.key, "{}"));
+  ASSERT_TRUE(session.accept(second.key, "", "{}"));
   ASSERT_TRUE(session.succeed(second.key));
   newer->lost = true;
 

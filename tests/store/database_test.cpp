@@ -266,7 +266,7 @@ TEST(Fixture, OfSchema1IsOpened) {
   EXPECT_EQ(ledger.ledger().recovered().sessions, 6);
   EXPECT_EQ(ledger.ledger().recovered().in_doubt, 2);
   EXPECT_EQ(text_of(ledger.call(Count{})),
-            "sessions=7 dirty=6 due=5 in_flight=0 confirming=0 in_doubt=2 orphaned=1 stuck=1");
+            "sessions=7 dirty=6 due=5 in_flight=0 confirming=0 stalled=0 in_doubt=2 orphaned=1 stuck=1");
   std::string states;
   for (const AttemptRow& row : ledger.call(ListHistory{}).attempts) states += row.state + " ";
   EXPECT_EQ(states, "void in_doubt failed in_doubt committed ");

@@ -7,8 +7,8 @@ namespace {
 using lifecycle::Attempt;
 
 std::string text_of(const Event& event) {
-  constexpr const char* kinds[] = {"turn",     "due",   "started", "succeeded", "failed",
-                                   "in_doubt", "stuck", "clean",   "discarded", "orphaned"};
+  constexpr const char* kinds[] = {"turn",     "due",     "started", "accepted", "succeeded", "failed",
+                                   "in_doubt", "stalled", "stuck",   "clean",    "discarded", "orphaned"};
   std::string text = kinds[static_cast<std::size_t>(event.kind)];
   if (!event.session.empty()) {
     text += " " + event.session + " " + std::to_string(event.watermark) + "/" + std::to_string(event.generation);
@@ -76,7 +76,7 @@ TEST_F(Events, TellOfFailureDoubtAndWhatIsStuck) {
   EXPECT_EQ(told_by(end_attempt("s", store.attempt("s", 2), AttemptEnd::in_doubt)),
             "in_doubt s 0/1 of a #2: what went wrong");
   const Attempt last = store.attempt("s", 3);
-  EXPECT_EQ(told_by(end_attempt("s", last, AttemptEnd::not_asked)), "");
+  EXPECT_EQ(told_by(end_attempt("s", last, AttemptEnd::withdrawn)), "");
   EXPECT_EQ(told_by(end_attempt("s", store.attempt("s", 4), AttemptEnd::failed_for_good)),
             "failed s 0/1 of a #4: what went wrong; stuck s 0/1 of a #4: what went wrong");
   EXPECT_EQ(told_by(drop_through("s", 1, true)), "clean s 1/1 of a");

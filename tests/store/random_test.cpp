@@ -108,6 +108,9 @@ class Model {
         one.due = segment.due;
         one.sealed = segment.sealed;
         one.orphaned = segment.orphaned();
+        one.stalled = segment.stalled;
+        if (!segment.provider.empty()) one.provider = segment.provider;
+        one.evidence = segment.evidence;
         one.attempts = segment.attempts;
         if (segment.phase == lifecycle::Phase::pending && segment.next_attempt > now.steady) {
           one.next_attempt_at = segment.next_attempt_at;
@@ -223,7 +226,7 @@ class RandomRun {
     const lifecycle::Now now = store_.now();
     const std::string name = a_session();
     const auto found = model_.sessions.find(name);
-    switch (pick(16)) {
+    switch (pick(18)) {
       case 0:
       case 1:
       case 2:
@@ -334,7 +337,7 @@ class RandomRun {
         const auto& [session_name, attempt] = out_[static_cast<std::size_t>(pick(static_cast<int>(out_.size())))];
         // But for one whose number was given again: nobody has ever heard of the attempt that was undone.
         if (keys_.at(attempt.commit) != attempt.key) break;
-        const auto end = static_cast<AttemptEnd>(pick(6));
+        const auto end = static_cast<AttemptEnd>(pick(8));
         const EndAttempt command = end_attempt(session_name, attempt, end);
         const EndAttempt::Result ended = expected(state.apply(command));
         const auto known = model_.sessions.find(session_name);
@@ -355,8 +358,18 @@ class RandomRun {
             applied = session.fail(attempt.commit, command.error, end == AttemptEnd::failed_for_good,
                                    model_.policies.retry, command.chance, now);
             break;
-          case AttemptEnd::not_asked:
-            applied = session.withdraw(attempt.commit);
+          case AttemptEnd::withdrawn:
+            applied = session.withdraw(attempt.commit, command.error);
+            break;
+          case AttemptEnd::accepted: {
+            const lifecycle::Segment* next = session.next();
+            applied = next && next->phase == lifecycle::Phase::in_flight && next->commit == attempt.commit &&
+                      session.accept(attempt.key, command.provider, command.evidence);
+            if (applied) session.provider_state = command.provider_state;
+            break;
+          }
+          case AttemptEnd::withdrawn_in_doubt:
+            applied = session.withdraw_in_doubt(attempt.commit, command.error);
             break;
           case AttemptEnd::in_doubt:
             applied = session.doubt(attempt.commit, command.error, model_.policies.retry, command.chance, now);
@@ -395,6 +408,43 @@ class RandomRun {
         const lifecycle::Dropped dropped = found->second.session.drop_through(through);
         EXPECT_EQ(refusal(outcome) == nullptr, dropped.refused.empty());
         if (!dropped.segments.empty()) model_.forget_settled(found->second);
+        break;
+      }
+      case 16: {
+        if (out_.empty()) break;
+        const auto& [session_name, attempt] = out_[static_cast<std::size_t>(pick(static_cast<int>(out_.size())))];
+        if (keys_.at(attempt.commit) != attempt.key) break;
+        const auto known = model_.sessions.find(session_name);
+        Session* session = known == model_.sessions.end() ? nullptr : &known->second.session;
+        const bool noted = expected(state.apply(note_attempt(session_name, attempt.commit, "{}"))).noted;
+        EXPECT_EQ(noted, session && session->note(attempt.commit, "{}"));
+        break;
+      }
+      case 17: {
+        if (out_.empty()) break;
+        const auto& [session_name, attempt] = out_[static_cast<std::size_t>(pick(static_cast<int>(out_.size())))];
+        if (keys_.at(attempt.commit) != attempt.key) break;
+        const auto known = model_.sessions.find(session_name);
+        Session* session = known == model_.sessions.end() ? nullptr : &known->second.session;
+        if (const bool stalled = pick(2) == 0; pick(2) == 0) {
+          expected(state.apply(set_stalled(session_name, attempt.key, stalled)));
+          if (session) session->set_stalled(attempt.key, stalled);
+          break;
+        }
+        const EndConfirmation command = end_confirmation(session_name, attempt.key, pick(2) == 0);
+        const bool applied = expected(state.apply(command)).applied;
+        const auto confirming = [&](const lifecycle::Segment& segment) {
+          return segment.key == attempt.key && segment.phase == lifecycle::Phase::confirming;
+        };
+        const bool meant = session && std::any_of(session->segments.begin(), session->segments.end(), confirming);
+        EXPECT_EQ(applied, meant);
+        if (!meant) break;
+        if (command.confirmed) {
+          session->succeed(attempt.key);
+          model_.forget_settled(known->second);
+        } else {
+          session->fail_confirmation(attempt.key, command.error, command.evidence);
+        }
         break;
       }
     }

@@ -113,7 +113,7 @@ TEST_F(Reads, CountsEqualARecount) {
   Count count;
   count.uid = alice;
   const std::string of_alice = text_of(store.call(count));
-  EXPECT_EQ(of_alice, "sessions=22 dirty=18 due=15 in_flight=3 confirming=0 in_doubt=3 orphaned=3 stuck=3");
+  EXPECT_EQ(of_alice, "sessions=22 dirty=18 due=15 in_flight=3 confirming=0 stalled=0 in_doubt=3 orphaned=3 stuck=3");
   count.uid = bob;
   EXPECT_EQ(text_of(store.call(count)), of_alice);
   count.uid = 77;

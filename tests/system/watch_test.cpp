@@ -6,43 +6,10 @@
 #include <csignal>
 #include <memory>
 
-#include "ipc/described.h"
-#include "tests/system/peer.h"
+#include "tests/system/watcher.h"
 
 namespace tidemark::system_test {
 namespace {
-
-class Watcher : public Peer {
- public:
-  explicit Watcher(ipc::Client connected) : Peer(std::move(connected)) {
-    client.on_notification([this](std::string_view method, const boost::json::object& params) {
-      if (method != "event") return;
-      const auto event = ipc::decode<ipc::EventParams>(params, ipc::Strictness::lenient);
-      ASSERT_TRUE(event) << event.error().text;
-      events.push_back(*event);
-    });
-  }
-  explicit Watcher(const Daemon& daemon) : Watcher(daemon.connect()) {}
-
-  std::int64_t watch(ipc::WatchParams params = {}) { return call(params).subscription; }
-  bool wait_for(const std::string& type, std::size_t times = 1) {
-    return serve_until([&] {
-      std::size_t seen = 0;
-      for (const auto& event : events) seen += event.type == type;
-      return seen >= times;
-    });
-  }
-  // The types seen so far, with the session or agent each is about.
-  std::string story() const {
-    std::string text;
-    for (const auto& event : events) {
-      text += (text.empty() ? "" : ", ") + event.type + " " + event.session.value_or(event.agent.value_or(""));
-    }
-    return text;
-  }
-
-  std::vector<ipc::EventParams> events;
-};
 
 ipc::WatchParams of_sessions(std::vector<ipc::Name> sessions) {
   ipc::WatchParams params;

@@ -4,9 +4,11 @@ of those that ended or were killed, committed by agents that another process reb
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -304,6 +306,40 @@ class KilledTest(OrphanCase):
         self.lifecycle.register_agent(SESSION, agent)
         wait_until(lambda: self.state() == "clean", "the orphan is committed")
         self.assertEqual(agent.calls, 1)
+
+
+class FallbackTest(OrphanCase):
+    environment = {"TIDEMARK_FALLBACK": "file"}
+
+    def setUp(self) -> None:
+        folder = tempfile.mkdtemp(prefix="tidemark-test.")
+        self.addCleanup(shutil.rmtree, folder)
+        self.path = os.path.join(folder, "commits")
+        self.config = f"""
+[commit]
+orphan_grace = "300ms"
+[providers.file]
+kind = "exec"
+command = ["sh", "-c", "echo $TIDEMARK_SESSION $TIDEMARK_START $TIDEMARK_END >> {self.path}"]
+"""
+        super().setUp()
+
+    def committed(self) -> str:
+        if not os.path.exists(self.path):
+            return ""
+        with open(self.path, encoding="utf-8") as file:
+            return file.read()
+
+    def test_of_a_process_that_was_killed(self) -> None:
+        self.leave_orphan("os.kill(os.getpid(), signal.SIGKILL)")
+        wait_until(lambda: self.state() == "clean", "the fallback commits it")
+        self.assertEqual(self.committed(), "s 1 2\n")
+
+    def test_it_is_asked_for_nothing_while_the_agent_is_there(self) -> None:
+        agent = RecordingAgent()
+        self.lifecycle.mark_turn_completed(SESSION, agent=agent)
+        self.assertIs(self.lifecycle.commit_session_memory(SESSION), True)
+        self.assertEqual((agent.calls, self.committed()), (1, ""))
 
 
 class EndedTest(OrphanCase):

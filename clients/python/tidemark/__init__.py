@@ -9,13 +9,13 @@ from .client import Client
 from .errors import CallError, Closed, CommitFailed, TidemarkError, Unavailable
 from .link import default_socket_path
 from .results import (CommitRecord, Committed, Completed, DaemonStatus, Drained, Evicted, Flushed, Forgotten, Hello,
-                      History, Registered, Rotated, Segment, SessionList, SessionStatus, SessionSummary)
+                      History, ProviderStatus, Registered, Rotated, Segment, SessionList, SessionStatus, SessionSummary)
 from .serving import CommitRequest, Handler
 
 __all__ = [
     "AgentCache", "CallError", "Client", "Closed", "CommitFailed", "CommitRecord", "CommitRequest", "Committed",
     "Completed", "DaemonStatus", "Drained", "Evicted", "Flushed", "Forgotten", "Handler", "Hello", "History",
-    "Registered", "Rotated", "Segment", "SessionList", "SessionStatus", "SessionSummary", "TidemarkError",
+    "ProviderStatus", "Registered", "Rotated", "Segment", "SessionList", "SessionStatus", "SessionSummary", "TidemarkError",
     "Unavailable", "default_socket_path",
 ]
 

@@ -89,6 +89,12 @@ class Client:
         went (see ``Handler`` and CommitFailed). It is registered again on every new connection until it is
         unregistered or fenced; also when this call raises Unavailable. ``on_fenced(agent)`` is called when another
         connection has registered the name: this client doesn't register it again by itself then.
+
+        ``provider`` and ``fallback`` (at most one) are names of the daemon's configuration. Through its provider the
+        daemon commits what the handler has said to be ``"synced"``, and what an agent owns that doesn't serve
+        (``serves=False``) or is gone for good; a fallback commits only for an agent that is gone for good.
+        ``external_id`` is their name for the session that is named in the same call. A provider that isn't configured,
+        or not for this user, is a CallError (``not_found``, ``forbidden``).
         """
         serves = handler is not None if serves is None else serves
         if serves and handler is None:

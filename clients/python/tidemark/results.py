@@ -96,10 +96,10 @@ class _Segment(TypedDict):
 
 
 class Segment(_Segment, total=False):
-    provider: str
+    provider: str  #: its owner's, or who has accepted it
     orphaned: bool
     stalled: bool
-    evidence: Any
+    evidence: Any  #: what the provider has left: tasks, archives, counts, output
 
 
 class SessionSummary(TypedDict):
@@ -156,6 +156,17 @@ class History(_History, total=False):
     cursor: str
 
 
+class _ProviderStatus(TypedDict):
+    name: str
+    kind: str  #: ``openviking``, ``http`` or ``exec``
+    state: str  #: ``ok`` or ``paused``
+    since: str
+
+
+class ProviderStatus(_ProviderStatus, total=False):
+    error: str  #: why it is paused
+
+
 class DaemonStatus(TypedDict):
     version: str
     instance: str
@@ -171,7 +182,7 @@ class DaemonStatus(TypedDict):
     orphaned: int
     stuck: int
     agents_online: int
-    providers: List[Dict[str, Any]]
+    providers: List[ProviderStatus]  #: those that the caller may use
     journal: Dict[str, Any]
     recovered: Dict[str, int]
 

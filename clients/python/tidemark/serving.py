@@ -39,9 +39,9 @@ class CommitRequest:
     commit: str  #: this attempt
     key: str  #: the same at every try that may repeat work
     session: str
-    external_id: Optional[str]
-    agent: str
-    provider: Optional[str]
+    external_id: Optional[str]  #: the provider's name for the session, if the agent has given it one
+    agent: str  #: the turns' owner
+    provider: Optional[str]  #: whom the daemon commits through once the handler has returned ``"synced"``
     start: int
     end: int
     attempt: int  #: from 1
@@ -55,6 +55,8 @@ class CommitRequest:
         self._progress()
 
 
+#: Commits, and returns None or ``"committed"`` when that is done, ``"skipped"`` when there was nothing to extract, or
+#: ``"synced"``, only if the request names a provider: the turns are there, now the daemon commits through it.
 Handler = Callable[[CommitRequest], Optional[str]]
 
 

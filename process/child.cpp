@@ -1,17 +1,19 @@
-// See process.h. The input is a file in memory: whatever its length and whether it is read at all, nobody waits.
-#include "cli/process.h"
+// See child.h. The input is a file in memory: whatever its length and whether it is read at all, nobody waits.
+#include "process/child.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
-namespace tidemark::cli {
+namespace tidemark::process {
 
 namespace {
 
@@ -54,16 +56,17 @@ std::vector<char*> pointers_of(std::vector<std::string> const& texts) {
 
 }  // namespace
 
-boost::system::result<pid_t, std::string> start_process(std::vector<std::string> const& command,
-                                                        std::vector<std::string> const& environment,
-                                                        std::string_view input) {
+boost::system::result<pid_t, StartError> start_process(std::vector<std::string> const& command,
+                                                       std::vector<std::string> const& environment,
+                                                       std::string_view input, int output) {
   InputFile const file(input);
-  if (!file.good()) return "cannot hold the command's input: " + words_of(errno);
+  if (!file.good()) return StartError{"cannot hold the command's input: " + words_of(errno), errno};
 
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, file.descriptor(), STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
 
   posix_spawnattr_t attributes;
@@ -84,8 +87,22 @@ boost::system::result<pid_t, std::string> start_process(std::vector<std::string>
       ::posix_spawnp(&process, arguments.front(), &actions, &attributes, arguments.data(), variables.data());
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return "cannot start " + command.front() + ": " + words_of(error);
+  if (error != 0) return StartError{"cannot start " + command.front() + ": " + words_of(error), error};
   return process;
+}
+
+std::optional<std::string> failure_of(int wait_status) {
+  if (WIFSIGNALED(wait_status)) {
+    int const number = WTERMSIG(wait_status);
+    char const* const description = ::sigdescr_np(number);
+    return "the command was ended by signal " + std::to_string(number) +
+           (description != nullptr ? " (" + std::string(description) + ")" : "");
+  }
+  int const status = WEXITSTATUS(wait_status);
+  if (status == 0) return std::nullopt;
+  if (status == try_again_status)
+    return "the command asks to try again later (exit status " + std::to_string(status) + ")";
+  return "the command ended with exit status " + std::to_string(status);
 }
 
 std::vector<std::string> inherited_environment() {
@@ -97,4 +114,4 @@ std::vector<std::string> inherited_environment() {
   return variables;
 }
 
-}  // namespace tidemark::cli
+}  // namespace tidemark::process
