@@ -46,6 +46,8 @@ std::string problem_of_url(const std::string& url);
 class HttpClient {
  public:
   static constexpr std::size_t answer_bytes_max = 1'048'576;
+  // Requests under way; others wait for one to end, and their time doesn't run yet. Each holds a descriptor.
+  static constexpr std::size_t transfers_max = 512;
 
   // `io` outlives it. Throws std::runtime_error if libcurl can't be set up.
   explicit HttpClient(boost::asio::io_context& io);

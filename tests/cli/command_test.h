@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -23,6 +24,13 @@ inline Ran run_line(std::vector<std::string> arguments, bool coloured = false) {
   std::ostringstream err;
   auto const exit = run(std::move(arguments), {out, err, coloured});
   return {exit, out.str(), err.str()};
+}
+
+/// A time as the daemon writes it.
+inline std::string utc(std::chrono::milliseconds from_now) {
+  std::string text;
+  ipc::detail::append_utc(text, std::chrono::floor<ipc::Milliseconds>(std::chrono::system_clock::now() + from_now));
+  return text;
 }
 
 class CommandTest : public ::testing::Test {

@@ -86,18 +86,20 @@ TEST(ManPage, OfTheConfigurationKnowsEveryKey) {
   EXPECT_EQ(described, keys);
 }
 
-// Not a man page, but its readers copy from it too.
-TEST(ConfigurationPage, ShowsExamplesThatTheDaemonTakes) {
+// No man pages, but their readers copy from them too.
+TEST(Pages, ShowExamplesThatTheDaemonTakes) {
   TemporaryFolder const folder;
   auto const file = folder.path() + "/tidemarkd.toml";
-  auto const text = content_of(TIDEMARK_SOURCE "/docs/configuration.md");
-  int examples = 0;
-  for (std::size_t begin = 0; (begin = text.find("```toml\n", begin)) != std::string::npos; ++examples) {
-    begin += 8;
-    std::ofstream(file) << text.substr(begin, text.find("```\n", begin) - begin);
-    EXPECT_EQ(std::system((TIDEMARKD_PROGRAM " --check-config --config " + file).c_str()), 0) << content_of(file);
+  for (std::string const page : {"configuration.md", "providers.md"}) {
+    auto const text = content_of(TIDEMARK_SOURCE "/docs/" + page);
+    int examples = 0;
+    for (std::size_t begin = 0; (begin = text.find("```toml\n", begin)) != std::string::npos; ++examples) {
+      begin += 8;
+      std::ofstream(file) << text.substr(begin, text.find("```\n", begin) - begin);
+      EXPECT_EQ(std::system((TIDEMARKD_PROGRAM " --check-config --config " + file).c_str()), 0) << content_of(file);
+    }
+    EXPECT_GE(examples, 3) << page;
   }
-  EXPECT_GE(examples, 3);
 }
 
 TEST(ManPage, IsCleanMdoc) {

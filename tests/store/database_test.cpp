@@ -272,5 +272,24 @@ TEST(Fixture, OfSchema1IsOpened) {
   EXPECT_EQ(states, "void in_doubt failed in_doubt committed ");
 }
 
+TEST(Fixture, OfSchema2IsOpened) {
+  TemporaryFolder folder;
+  std::filesystem::copy_file(path(TIDEMARK_STORE_FIXTURES) / "schema-2.db", folder.path() / database_name);
+  LedgerInFolder ledger(folder.path());
+  const auto has = [&](const std::string& session, const std::string& what) {
+    const std::string text = text_of(ledger.call(get(session)));
+    EXPECT_NE(text.find(what), std::string::npos) << text;
+  };
+  has("confirming", "confirming due:asked sealed");
+  has("confirming", R"(provider:memory evidence:{"task":"t"})");
+  has("stalled", " stalled");
+  has("failed", "stuck due:asked sealed");
+  has("failed", "error:extraction failed");
+  has("confirmed", "1<=1<=1");
+  has("noted", R"(evidence:{"before":1})");
+  EXPECT_EQ(text_of(ledger.call(Count{})),
+            "sessions=5 dirty=4 due=4 in_flight=0 confirming=2 stalled=1 in_doubt=2 orphaned=0 stuck=1");
+}
+
 }  // namespace
 }  // namespace tidemark::store

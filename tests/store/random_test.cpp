@@ -433,8 +433,8 @@ class RandomRun {
         }
         const EndConfirmation command = end_confirmation(session_name, attempt.key, pick(2) == 0);
         const bool applied = expected(state.apply(command)).applied;
-        const auto confirming = [&](const lifecycle::Segment& segment) {
-          return segment.key == attempt.key && segment.phase == lifecycle::Phase::confirming;
+        const auto confirming = [&key = attempt.key](const lifecycle::Segment& segment) {
+          return segment.key == key && segment.phase == lifecycle::Phase::confirming;
         };
         const bool meant = session && std::any_of(session->segments.begin(), session->segments.end(), confirming);
         EXPECT_EQ(applied, meant);

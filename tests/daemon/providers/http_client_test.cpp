@@ -541,6 +541,21 @@ TEST_F(HttpClientTest, KeepsUpWithManyAtATime) {
   EXPECT_LE(server.requests_at_once_max(), at_once);
 }
 
+TEST_F(HttpClientTest, HasNoMoreUnderWayThanItMayHoldDescriptorsFor) {
+  TestHttpServer server([](const auto&) {
+    Reply reply = TestHttpServer::reply(200);
+    reply.delay = milliseconds(200);
+    return reply;
+  });
+  constexpr int under_way_max = HttpClient::transfers_max, count = 2 * under_way_max;
+  int answered = 0;
+  for (int i = 0; i < count; ++i) client_->send(request_of(server.url()), [&](HttpAnswer) { ++answered; });
+  run_until([&] { return answered == count; });
+  EXPECT_EQ(server.requests().size(), static_cast<std::size_t>(count));
+  EXPECT_LE(server.requests_at_once_max(), under_way_max);
+  EXPECT_GT(server.requests_at_once_max(), under_way_max / 4) << "the server shall be in a position to tell";
+}
+
 TEST_F(HttpClientTest, TakesTenThousandAtOnce) {
   TestHttpServer server([](const auto&) { return TestHttpServer::reply(200); });
   constexpr int count = 10'000;
