@@ -103,7 +103,8 @@ void Confirmations::on_state(const Key& key, const store::Outcome<store::GetConf
     // Settled, abandoned or forgotten, or an earlier attempt turned out to have succeeded.
     end_look(entry);
     forget(key);
-  } else if (!state || !line || !may_look(*line)) {
+  } else if (!state || !line || !std::holds_alternative<OpenVikingConfig>(line->config.kind) || !may_look(*line)) {
+    // One of the same name and another kind knows nothing of it.
     end_look(entry);
     put_off(entry);
     if (state) on_unfinished(entry, state->stalled, {});
@@ -152,7 +153,9 @@ void Confirmations::on_look(const Key& key, bool was_stalled, ProviderLook seen)
 void Confirmations::on_unfinished(Entry& entry, bool was_stalled, const ProviderLook& seen) {
   const Milliseconds stalled_after = polling_of(lines_.find(entry.accepted.provider)).stalled_after;
   const bool stalled = now().utc - std::max(entry.since, seen.progress_at) >= stalled_after;
-  if (stalled == was_stalled || (!stalled && seen.progress_at == lifecycle::Utc{})) return;
+  // After a start it is unknown since when: what was stalled before is so until there is progress.
+  const bool moves = seen.progress_at != lifecycle::Utc{} && now().utc - seen.progress_at < stalled_after;
+  if (stalled == was_stalled || (was_stalled && !moves)) return;
   const store::Accepted& accepted = entry.accepted;
   if (stalled) {
     spdlog::warn(

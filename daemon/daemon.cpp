@@ -43,6 +43,8 @@ Daemon::~Daemon() = default;
 int Daemon::run() {
   const lifecycle::Steady started = now().steady;
   std::signal(SIGPIPE, SIG_IGN);
+  // Inherited as ignored, the kernel would throw away how commands end.
+  std::signal(SIGCHLD, SIG_DFL);
   lock_ = std::make_unique<store::StateDirLock>(config_.state_dir);
   {
     const ExtendedStart extended = service_manager_.extended_start();

@@ -184,7 +184,7 @@ class Dispatcher {
   bool lacks_provider(const Owner& owner);
   static std::string unconfigured_text(const Owner& owner);
   void pump(ProviderLine& line);
-  void arm(ProviderLine& line);
+  void arm(ProviderLine& line, lifecycle::Steady instant);
   // The agent has prepared everything. False: it has no provider to go on with.
   bool on_synced(Out& out);
   // Takes a slot and goes on with the provider.

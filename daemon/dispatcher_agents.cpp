@@ -29,7 +29,8 @@ void Dispatcher::set_facts(const lifecycle::Agent& facts) {
   Owner& owner = *slot;
   const bool newly_lost = facts.lost && !owner.facts.lost;
   const bool regrouped = facts.group != owner.facts.group || facts.lost != owner.facts.lost;
-  const bool moved = facts.provider != owner.facts.provider || facts.fallback != owner.facts.fallback;
+  const bool moved = facts.provider != owner.facts.provider || facts.fallback != owner.facts.fallback ||
+                     facts.served != owner.facts.served;
   if (regrouped) {
     const NameKey before{owner.facts.uid, owner.facts.group};
     if (const auto group = orphans_.find(before); group != orphans_.end()) {
@@ -72,7 +73,7 @@ void Dispatcher::leave_group(Owner& owner) {
 void Dispatcher::look_again(Owner& owner) {
   const std::set<SessionRecord*> records = owner.records;
   for (SessionRecord* record : records) {
-    if (!record->waits.empty()) place(*record);
+    if (!record->waits.empty() || record->line) place(*record);
   }
 }
 

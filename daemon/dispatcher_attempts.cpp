@@ -116,6 +116,11 @@ void Dispatcher::ask(Out& out, Owner& target) {
   const ProviderLine* line = record && record->owner ? line_of(*record->owner) : nullptr;
   // One that stands in while the provider is paused has to commit by itself.
   out.to_provider = line && (record->probe || !line->queue.paused());
+  // Only who stands in for somebody else commits alone what is a provider's.
+  if (!out.to_provider && record && record->owner == &target && !target.facts.provider.empty()) {
+    const std::string why = line ? "provider \"" + line->name + "\" is paused" : unconfigured_text(target);
+    return end(out.commit, {AttemptEnd::withdrawn, why, {}, {}});
+  }
   if (out.to_provider) params.provider = ipc::Name(line->name);
   params.start = attempt.start;
   params.end = attempt.end;
@@ -144,7 +149,9 @@ void Dispatcher::arm_timeout(Out& out) {
   out.timeout->async_wait([this, commit = out.commit](const boost::system::error_code& error) {
     // A progress that came while this was on its way counts.
     const auto found = outs_.find(commit);
-    if (error || found == outs_.end() || found->second.timeout->expiry() > std::chrono::steady_clock::now()) return;
+    // (So does a "synced", which has ended the agent's part.)
+    if (error || found == outs_.end() || !found->second.timeout) return;
+    if (found->second.timeout->expiry() > std::chrono::steady_clock::now()) return;
     on_timeout(commit);
   });
 }

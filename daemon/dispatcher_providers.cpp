@@ -31,9 +31,9 @@ std::string Dispatcher::unconfigured_text(const Owner& owner) {
 }
 
 void Dispatcher::pump(ProviderLine& line) {
-  for (;;) {
-    const lifecycle::Steady instant = now().steady;
-    if (!line.queue.may_begin(instant)) break;
+  // One instant for the whole of it: what may not begin now is waited for from now.
+  const lifecycle::Steady instant = now().steady;
+  while (line.queue.may_begin(instant)) {
     if (!line.synced.empty()) {
       Out& out = outs_.at(line.synced.front());
       line.synced.pop_front();
@@ -42,9 +42,14 @@ void Dispatcher::pump(ProviderLine& line) {
     }
     SessionRecord* record = line.queue.front();
     if (!record) break;
+    Owner& owner = *record->owner;
+    // Its owner has gone, come, or is another since it was put here: then its place is elsewhere.
+    if (line_of(owner) != &line || (owner.online() && !line.queue.paused())) {
+      place(*record);
+      continue;
+    }
     line.queue.take(*record);
     record->line = nullptr;
-    Owner& owner = *record->owner;
     if (!owner.online()) {
       begin(*record, nullptr, &line);
       continue;
@@ -59,12 +64,12 @@ void Dispatcher::pump(ProviderLine& line) {
       line.queue.add(*record);
     }
   }
-  arm(line);
+  arm(line, instant);
 }
 
-void Dispatcher::arm(ProviderLine& line) {
+void Dispatcher::arm(ProviderLine& line, lifecycle::Steady instant) {
   if (line.queue.empty() && line.synced.empty()) return;
-  const std::optional<lifecycle::Steady> at = line.queue.next_at(now().steady);
+  const std::optional<lifecycle::Steady> at = line.queue.next_at(instant);
   if (!at || (line.armed && *line.armed <= *at)) return;
   line.armed = at;
   line.timer.expires_at(std::chrono::steady_clock::time_point(*at));
@@ -121,10 +126,12 @@ void Dispatcher::ask(Out& out) {
   ProviderLine& line = *out.line;
   out.stage = Out::Stage::provider;
   out.provider = line.provider;
-  if (!out.provider || line.queue.paused_by_hand()) {
+  const bool allowed = out.provider && line.config.users.contains(out.uid);
+  if (!allowed || line.queue.paused_by_hand()) {
     line.queue.end();
-    const std::string why = out.provider ? "\" is paused" : "\" is not configured any more";
-    return end(out.commit, {AttemptEnd::withdrawn, "provider \"" + line.name + why, {}, {}});
+    const std::string why = allowed ? "\" is paused" : "\" is not configured any more, or not for this user";
+    end(out.commit, {AttemptEnd::withdrawn, "provider \"" + line.name + why, {}, {}});
+    return pump(line);
   }
   const lifecycle::Attempt& attempt = *out.begun.attempt;
   ProviderRequest request;
@@ -189,8 +196,8 @@ void Dispatcher::on_answer(lifecycle::CommitId commit, ProviderAnswer answer) {
       line.queue.on_throttled(instant, answer.retry_after);
       break;
     case Kind::in_doubt:
-      ending.how = AttemptEnd::in_doubt;
-      line.queue.rest(instant, answer.retry_after);
+      // What was to show whether a fault is over spends nobody's attempts.
+      ending.how = line.queue.paused() ? AttemptEnd::withdrawn_in_doubt : AttemptEnd::in_doubt;
       sound = false;
       break;
     case Kind::unreachable:
@@ -204,12 +211,12 @@ void Dispatcher::on_answer(lifecycle::CommitId commit, ProviderAnswer answer) {
       sound = false;
       break;
   }
+  line.queue.rest(instant, answer.retry_after);
   line.queue.end();
-  end(commit, std::move(ending));
+  // First, so that whoever is begun by the slot that gets free knows of it.
   if (paused) on_paused(line);
-  if (sound) {
-    on_sound(line);
-  }
+  end(commit, std::move(ending));
+  if (sound) on_sound(line);
   pump(line);
 }
 
@@ -224,10 +231,10 @@ void Dispatcher::on_sound(ProviderLine& line) {
 }
 
 void Dispatcher::pause(ProviderLine& line, const store::PausedProvider& paused) {
-  const bool was_paused = line.queue.paused();
+  const bool was_by_hand = line.queue.paused_by_hand();
   line.queue.pause_by_hand(paused.reason);
   line.since = paused.at;
-  if (!was_paused) on_paused(line);
+  if (!was_by_hand) on_paused(line);
 }
 
 void Dispatcher::resume(ProviderLine& line) {
@@ -246,11 +253,11 @@ void Dispatcher::on_paused(ProviderLine& line) {
         line.name, line.queue.error(), duration_text(line.config.probe), line.name);
   }
   watchers_.publish_provider(ipc::EventType::provider_paused, line.name, line.config.users, line.queue.error());
+  place_all(line.name);
   const auto synced = std::exchange(line.synced, {});
   for (const lifecycle::CommitId commit : synced) {
     end(commit, {AttemptEnd::withdrawn, "provider \"" + line.name + "\" is paused", {}, {}});
   }
-  place_all(line.name);
 }
 
 void Dispatcher::on_resumed(ProviderLine& line) {
@@ -263,19 +270,18 @@ void Dispatcher::on_resumed(ProviderLine& line) {
 
 void Dispatcher::on_providers_configured() {
   for (auto& [name, line] : lines_.all()) {
-    if (!line.provider && !line.synced.empty()) {
+    if (line.queue.forget_fault() && line.provider) {
+      on_resumed(line);
+      continue;
+    }
+    place_all(name);
+    if (!line.provider) {
       const auto synced = std::exchange(line.synced, {});
       for (const lifecycle::CommitId commit : synced) {
         end(commit, {AttemptEnd::withdrawn, "provider \"" + name + "\" is not configured any more", {}, {}});
       }
     }
-    const bool mended = line.queue.forget_fault();
-    if (mended && line.provider) {
-      on_resumed(line);
-    } else {
-      place_all(name);
-      pump(line);
-    }
+    pump(line);
   }
 }
 
@@ -285,6 +291,8 @@ void Dispatcher::place_all(const std::string& provider) {
     if (owner->facts.provider != provider && owner->facts.fallback != provider) continue;
     records.insert(records.end(), owner->records.begin(), owner->records.end());
   }
+  // All out of their places first: what one of them sets going must not find another where it isn't to be any more.
+  for (SessionRecord* record : records) unplace(*record);
   for (SessionRecord* record : records) place(*record);
 }
 

@@ -10,6 +10,8 @@ namespace {
 // What is not begun in time may be begun a little later, and no more: so that a rate above one a millisecond is
 // reached.
 constexpr Milliseconds rate_slack{10};
+// After "too much", whatever it says: nobody is asked again at once.
+constexpr Milliseconds throttled_rest_least{1'000};
 
 }  // namespace
 
@@ -92,7 +94,7 @@ void ProviderQueue::on_throttled(Steady now, Milliseconds rest_for) {
   if (now >= rest_until_) slots_ = std::max<std::int64_t>(1, std::min(slots_, in_flight_) - 1);
   successes_ = 0;
   unreachable_ = 0;
-  rest(now, rest_for);
+  rest(now, std::max(rest_for, throttled_rest_least));
 }
 
 void ProviderQueue::rest(Steady now, Milliseconds rest_for) {

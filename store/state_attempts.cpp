@@ -1,4 +1,6 @@
 // Attempts: journaled before their owner hears of them, and how they ended; then what providers have accepted.
+#include <algorithm>
+
 #include "store/state.h"
 
 namespace tidemark::store {
@@ -89,10 +91,11 @@ Outcome<NoteAttempt::Result> State::apply(const NoteAttempt& command) {
   Resident* resident = find(command.uid, command.session);
   if (!resident) return NoteAttempt::Result{false};
   touch(*resident);
-  const Segment* next = resident->session.next();
-  if (!next || next->phase != lifecycle::Phase::in_flight || next->commit != command.commit) {
-    return NoteAttempt::Result{false};
-  }
+  const auto is_out = [&](const Segment& segment) {
+    return segment.phase == lifecycle::Phase::in_flight && segment.commit == command.commit;
+  };
+  const auto& segments = resident->session.segments;
+  if (std::none_of(segments.begin(), segments.end(), is_out)) return NoteAttempt::Result{false};
   if (!command.evidence.empty()) {
     resident->session.note(command.commit, command.evidence);
     changed(*resident);

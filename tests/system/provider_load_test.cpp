@@ -12,6 +12,17 @@
 namespace tidemark::system_test {
 namespace {
 
+// A sanitizer's own memory says nothing of the daemon's.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+#else
+constexpr bool sanitized = false;
+#endif
+
 // The sessions in the order in which the server was first asked to commit them.
 std::vector<std::string> order_of(const OpenViking& viking) {
   std::vector<std::string> order;
@@ -127,7 +138,9 @@ TEST_F(ProviderLoad, WhatIsDueAtTheStartHoldsUpNoMarks) {
     return status.due == 0 && status.confirming == 0;
   }));
   EXPECT_GT(marks, 100);
-  EXPECT_LT(peak, 256 * 1024);
+  if (!sanitized) {
+    EXPECT_LT(peak, 256 * 1024);
+  }
   EXPECT_LE(viking->effects().at("commit_requests_peak").as_int64(), 4);
   expect_all_once();
 }

@@ -84,7 +84,8 @@ TEST_P(OpenVikingRandomTest, every_message_is_extracted_once) {
   // What came after the last POST is live still; all else is extracted, once, in its order.
   std::string all;
   for (const std::string& archive : server->extracted("s")) all += archive + " ";
-  for (const auto& live : server->effects().at("sessions").at("default/default/s").at("live").as_array()) {
+  const auto effects = server->effects();
+  for (const auto& live : effects.at("sessions").at("default/default/s").at("live").as_array()) {
     all += std::string(live.as_string()) + " ";
   }
   std::ostringstream expected;
