@@ -129,7 +129,7 @@ void Confirmations::on_look(const Key& key, bool was_stalled, ProviderLook seen)
     case ProviderLook::Kind::confirmed:
     case ProviderLook::Kind::failed:
       if (line) dispatcher_.on_sound(*line);
-      on_done(entry, seen.kind == ProviderLook::Kind::confirmed, std::move(seen));
+      on_done(entry, seen);
       forget(key);
       return;
     case ProviderLook::Kind::faulty:
@@ -172,7 +172,8 @@ void Confirmations::on_unfinished(Entry& entry, bool was_stalled, const Provider
   ledger_->submit(std::move(command), [](const auto&) {});
 }
 
-void Confirmations::on_done(const Entry& entry, bool confirmed, ProviderLook seen) {
+void Confirmations::on_done(const Entry& entry, const ProviderLook& seen) {
+  const bool confirmed = seen.kind == ProviderLook::Kind::confirmed;
   const store::Accepted& accepted = entry.accepted;
   if (confirmed) {
     spdlog::debug("session \"{}\": {}..{} is confirmed by provider \"{}\" (commit {})", accepted.session,
@@ -189,8 +190,8 @@ void Confirmations::on_done(const Entry& entry, bool confirmed, ProviderLook see
   command.session = accepted.session;
   command.key = accepted.key;
   command.confirmed = confirmed;
-  command.error = std::move(seen.error);
-  command.evidence = std::move(seen.evidence);
+  command.error = seen.error;
+  command.evidence = seen.evidence;
   ledger_->submit(std::move(command), [](const auto&) {});
 }
 

@@ -46,7 +46,7 @@ class Confirmations {
   void on_state(const Key& key, const store::Outcome<store::GetConfirming::Result>& outcome);
   void on_look(const Key& key, bool was_stalled, ProviderLook seen);
   void on_unfinished(Entry& entry, bool was_stalled, const ProviderLook& seen);
-  void on_done(const Entry& entry, bool confirmed, ProviderLook seen);
+  void on_done(const Entry& entry, const ProviderLook& seen);
   static bool may_look(ProviderLine& line);
   void put_off(Entry& entry);
   void forget(const Key& key);

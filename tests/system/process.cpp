@@ -23,8 +23,8 @@
 
 namespace tidemark::system_test {
 
-bool wait_until(const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+bool wait_until(const std::function<bool()>& condition, Milliseconds at_most) {
+  const auto deadline = std::chrono::steady_clock::now() + at_most;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::sleep_for(Milliseconds(2));

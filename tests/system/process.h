@@ -18,8 +18,8 @@ using Milliseconds = std::chrono::milliseconds;
 /// is well.
 inline constexpr Milliseconds patience{20'000};
 
-/// Waits until `condition` holds; false if that takes longer than `patience`.
-bool wait_until(const std::function<bool()>& condition);
+/// Waits until `condition` holds; false if that takes longer than `at_most`.
+bool wait_until(const std::function<bool()>& condition, Milliseconds at_most = patience);
 /// The content of a file; empty if it isn't there.
 std::string content_of(const std::string& path);
 

@@ -52,11 +52,13 @@ TEST_P(ProviderOrphans, DrainAtTheServersBoundOldestFirst) {
     for (int number = 0; number < orphans; ++number) turn(gone, name(number), "gone");
   }
   ASSERT_TRUE(peer->serve_until([&] { return peer->daemon().orphaned > 0; }));
-  ASSERT_TRUE(wait_until([&] {
+  const auto drained = [&] {
     const auto status = peer->daemon();
     EXPECT_LE(status.in_flight, GetParam());
     return status.dirty == 0;
-  })) << peer->daemon().dirty;
+  };
+  // A second's rest after each refusal, and hundreds of exchanges with a slow server.
+  ASSERT_TRUE(wait_until(drained, 6 * patience)) << peer->daemon().dirty;
   EXPECT_LE(viking->effects().at("commits_peak").as_int64(), 2);
   EXPECT_LE(viking->effects().at("commit_requests_peak").as_int64(), GetParam());
   expect_all_once();
@@ -91,7 +93,7 @@ TEST_P(ProviderOrphans, AreFairBetweenUsers) {
   ipc::ProviderResumeParams resume;
   resume.provider = "viking";
   peer->call(resume);
-  ASSERT_TRUE(wait_until([&] { return peer->daemon().dirty == 0; }));
+  ASSERT_TRUE(wait_until([&] { return peer->daemon().dirty == 0; }, 6 * patience));
   const std::vector<std::string> order = order_of(*viking);
   ASSERT_EQ(order.size(), 250U);
   int ahead = 0;
