@@ -1,8 +1,6 @@
 #include "daemon/convert.h"
 
 #include <algorithm>
-#include <boost/uuid/uuid.hpp>
-#include <boost/uuid/uuid_io.hpp>
 
 namespace tidemark::daemon {
 
@@ -63,13 +61,6 @@ ipc::SegmentStatus status_of(const store::SegmentView& view) {
 }
 
 }  // namespace
-
-std::string key_text(const lifecycle::Key& key) {
-  if (key == lifecycle::no_key) return {};
-  boost::uuids::uuid uuid;
-  std::copy(key.begin(), key.end(), uuid.begin());
-  return boost::uuids::to_string(uuid);
-}
 
 std::string duration_text(lifecycle::Milliseconds duration) {
   const std::int64_t count = duration.count();

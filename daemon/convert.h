@@ -3,13 +3,11 @@
 
 #include <string>
 
+#include "daemon/providers/key_text.h"
 #include "ipc/messages.h"
 #include "store/commands.h"
 
 namespace tidemark::daemon {
-
-// A commit key as the UUID that it is; empty for none.
-std::string key_text(const lifecycle::Key& key);
 
 // "30 s", "1500 ms", "2 min": for people.
 std::string duration_text(lifecycle::Milliseconds duration);

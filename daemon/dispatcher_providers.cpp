@@ -1,8 +1,6 @@
 // Providers: who goes there, what is asked of them, and what their answers mean for everybody else.
 #include <spdlog/spdlog.h>
 
-#include <cassert>
-
 #include "daemon/clock.h"
 #include "daemon/convert.h"
 #include "daemon/dispatcher.h"

@@ -31,12 +31,6 @@ void ProviderQueue::remove(SessionRecord& record) {
   if (users_.at(record.uid).records.erase(&record) > 0) --waiting_;
 }
 
-std::vector<SessionRecord*> ProviderQueue::records() const {
-  std::vector<SessionRecord*> all;
-  for (const auto& [uid, user] : users_) all.insert(all.end(), user.records.begin(), user.records.end());
-  return all;
-}
-
 bool ProviderQueue::may_begin(Steady now) const {
   if (by_hand_) return false;
   if (faulty_) return in_flight_ == 0 && now >= probe_at_;

@@ -9,7 +9,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <vector>
 
 #include "daemon/presence.h"
 #include "lifecycle/time.h"
@@ -39,8 +38,6 @@ class ProviderQueue {
   void remove(SessionRecord& record);
   bool empty() const { return waiting_ == 0; }
   std::int64_t waiting() const { return waiting_; }
-  // All of them, in no order.
-  std::vector<SessionRecord*> records() const;
 
   // Whether an attempt may begin. While paused by a fault, that is one each `probe`, to see whether it is over.
   bool may_begin(Steady now) const;

@@ -24,7 +24,7 @@
 #include <utility>
 
 #include "daemon/providers/excerpt.h"
-#include "daemon/providers/template.h"
+#include "daemon/providers/key_text.h"
 #include "ipc/json_text.h"
 #include "process/child.h"
 
@@ -63,15 +63,11 @@ std::string words_of(int error) {
   return std::generic_category().message(error);
 }
 
-std::string key_text(const ProviderRequest& request) {
-  return expand("{key}", request, Encoding::plain);
-}
-
 // The members are those that an agent is asked with.
 std::string input_of(const ProviderRequest& request, Milliseconds timeout) {
   boost::json::object object;
   object["commit"] = std::to_string(request.commit);
-  object["key"] = key_text(request);
+  object["key"] = key_text(request.key);
   object["uid"] = request.uid;
   object["session"] = request.session;
   object["external_id"] = request.external_id;
@@ -91,7 +87,7 @@ void append_variables(std::vector<std::string>& variables, const ProviderRequest
   variables.push_back("TIDEMARK_AGENT=" + request.owner);
   variables.push_back("TIDEMARK_START=" + std::to_string(request.start));
   variables.push_back("TIDEMARK_END=" + std::to_string(request.end));
-  variables.push_back("TIDEMARK_KEY=" + key_text(request));
+  variables.push_back("TIDEMARK_KEY=" + key_text(request.key));
   variables.push_back("TIDEMARK_ATTEMPT=" + std::to_string(request.attempt));
   variables.push_back("TIDEMARK_REASON=" + request.reason);
 }

@@ -6,8 +6,8 @@
 #include <array>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
-#include <boost/uuid/uuid.hpp>
-#include <boost/uuid/uuid_io.hpp>
+
+#include "daemon/providers/key_text.h"
 
 namespace tidemark::daemon {
 
@@ -18,12 +18,6 @@ struct Placeholder {
   bool number;
   std::string (*value)(const ProviderRequest&);
 };
-
-std::string key_text(const lifecycle::Key& key) {
-  boost::uuids::uuid uuid;
-  std::copy(key.begin(), key.end(), uuid.begin());
-  return boost::uuids::to_string(uuid);
-}
 
 constexpr std::array<Placeholder, 6> placeholders{{
     {"session", false, [](const ProviderRequest& request) { return request.session; }},
