@@ -44,6 +44,14 @@ class ServingTest(ClientTest):
         (client or self.client).register(name, handler=agent, session=session, **named)
         return agent
 
+    def held_commit(self) -> Agent:
+        """An agent that was asked to commit a turn, and holds it."""
+        agent = self.serve(Agent(held=True))
+        self.client.complete("s")
+        self.client.commit("s", detach=True)
+        self.assertTrue(agent.entered.acquire(timeout=10))
+        return agent
+
     def status(self, session: str = "s") -> Any:
         return self.client.status(session)
 
@@ -175,10 +183,7 @@ class Repeats(ServingTest):
     config = '[commit]\ntimeout = "1s"\n[retry]\ninitial = "50ms"\nmax = "50ms"\n'
 
     def test_a_key_that_is_asked_again_joins_the_work(self) -> None:
-        agent = self.serve(Agent(held=True))
-        self.client.complete("s")
-        self.client.commit("s", detach=True)
-        self.assertTrue(agent.entered.acquire(timeout=10))
+        agent = self.held_commit()
         wait_until(lambda: len(self.client.history("s")["commits"]) >= 2, "it is asked again")
         agent.release.set()
         self.wait_clean()
@@ -200,12 +205,8 @@ class Repeats(ServingTest):
         self.assertTrue(self.client.commit("s", timeout=10).committed)
         self.assertEqual([attempt["state"] for attempt in self.client.history("s")["commits"]], ["committed"])
 
-
     def test_progress_does_not_wait_for_a_daemon_that_takes_nothing(self) -> None:
-        agent = self.serve(Agent(held=True))
-        self.client.complete("s")
-        self.client.commit("s", detach=True)
-        self.assertTrue(agent.entered.acquire(timeout=10))
+        agent = self.held_commit()
         self.daemon.pause()
         for _ in range(3):
             with self.assertRaises(Unavailable):
@@ -222,10 +223,7 @@ class Comings(ServingTest):
     config = '[retry]\ninitial = "50ms"\nmax = "50ms"\n'
 
     def test_killed_while_the_handler_works_and_done_before_the_daemon_is_back(self) -> None:
-        agent = self.serve(Agent(held=True))
-        self.client.complete("s")
-        self.client.commit("s", detach=True)
-        self.assertTrue(agent.entered.acquire(timeout=10))
+        agent = self.held_commit()
         self.daemon.kill()
         wait_until(lambda: not self.client.connected, "the client sees it")
         agent.release.set()
@@ -236,10 +234,7 @@ class Comings(ServingTest):
         self.assertEqual(self.status()["watermark"], 1)
 
     def test_killed_while_the_handler_works_and_done_after_the_daemon_is_back(self) -> None:
-        agent = self.serve(Agent(held=True))
-        self.client.complete("s")
-        self.client.commit("s", detach=True)
-        self.assertTrue(agent.entered.acquire(timeout=10))
+        agent = self.held_commit()
         self.daemon.restart()
         wait_until(lambda: len(self.client.history("s")["commits"]) == 2 and self.status()["in_flight"], "asked again")
         agent.release.set()

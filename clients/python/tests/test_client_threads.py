@@ -12,7 +12,7 @@ import time
 import unittest
 import weakref
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, List
+from typing import Any, List, Tuple
 from unittest import mock
 
 from tests.client_case import LATE, ClientTest, tidemark_threads
@@ -20,7 +20,27 @@ from tests.support import wait_until
 from tidemark import Client, Closed, Unavailable, link
 
 
+class Interrupt(Exception):
+    pass
+
+
 class Threads(ClientTest):
+    def interrupted_among(self, threads: int) -> Tuple[threading.Event, List[Any]]:
+        """SIGALRM raises Interrupt in this thread, while so many others call until the event is set."""
+        def interrupt(number: int, frame: Any) -> None:
+            raise Interrupt
+
+        before = signal.signal(signal.SIGALRM, interrupt)
+        self.addCleanup(signal.signal, signal.SIGALRM, before)
+        self.client.ping()
+        stop = threading.Event()
+
+        def ping() -> None:
+            while not stop.is_set():
+                self.client.ping(timeout=10)
+
+        return stop, [self.in_thread(ping) for _ in range(threads)]
+
     def test_ten_threads_mark_on_one_connection(self) -> None:
         proxy = self.make_proxy()
         client = self.make_client(socket_path=proxy.socket_path)
@@ -120,22 +140,7 @@ class Threads(ClientTest):
         self.assertLess(max(slowest), 2.0)
 
     def test_an_interrupted_call_leaves_the_client_usable(self) -> None:
-        class Interrupt(Exception):
-            pass
-
-        def interrupt(number: int, frame: Any) -> None:
-            raise Interrupt
-
-        before = signal.signal(signal.SIGALRM, interrupt)
-        self.addCleanup(signal.signal, signal.SIGALRM, before)
-        self.client.ping()
-        stop = threading.Event()
-
-        def ping() -> None:
-            while not stop.is_set():
-                self.client.ping(timeout=10)
-
-        others = [self.in_thread(ping) for _ in range(3)]
+        stop, others = self.interrupted_among(3)
         for _ in range(20):
             self.daemon.pause()
             signal.setitimer(signal.ITIMER_REAL, 0.01)
@@ -147,24 +152,8 @@ class Threads(ClientTest):
         for one in others:
             one.result(20)
 
-
     def test_interrupts_at_any_moment_leave_the_client_usable(self) -> None:
-        class Interrupt(Exception):
-            pass
-
-        def interrupt(number: int, frame: Any) -> None:
-            raise Interrupt
-
-        before = signal.signal(signal.SIGALRM, interrupt)
-        self.addCleanup(signal.signal, signal.SIGALRM, before)
-        self.client.ping()
-        stop = threading.Event()
-
-        def ping() -> None:
-            while not stop.is_set():
-                self.client.ping(timeout=5)
-
-        others = [self.in_thread(ping) for _ in range(2)]
+        stop, others = self.interrupted_among(2)
         try:
             until = time.monotonic() + 2  # one interrupt of a hundred comes where a lock was just taken
             while time.monotonic() < until:
